@@ -1,0 +1,54 @@
+"""The vocabulary of Ponderosa: problems, steps, trees, outcomes and the protocols at the seams.
+
+Standard library only; every other layer may import this one and this one imports none of them.
+"""
+
+from ponderosa.core.errors import BackendError, PonderosaError
+from ponderosa.core.format import CodeFormat, ParsedStep, StepFormat, StepKind, boxed_answer
+from ponderosa.core.outcome import Ended, Outcome, Status
+from ponderosa.core.problem import Problem
+from ponderosa.core.protocols import (
+    Completion,
+    Execution,
+    Executor,
+    Grader,
+    Judge,
+    Path,
+    Policy,
+    Prompt,
+    Reward,
+    Sampling,
+    Verdict,
+)
+from ponderosa.core.seeds import derive_seed
+from ponderosa.core.tree import SCHEMA_VERSION, Node, Tree, Usage
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "BackendError",
+    "CodeFormat",
+    "Completion",
+    "Ended",
+    "Execution",
+    "Executor",
+    "Grader",
+    "Judge",
+    "Node",
+    "Outcome",
+    "ParsedStep",
+    "Path",
+    "Policy",
+    "PonderosaError",
+    "Problem",
+    "Prompt",
+    "Reward",
+    "Sampling",
+    "Status",
+    "StepFormat",
+    "StepKind",
+    "Tree",
+    "Usage",
+    "Verdict",
+    "boxed_answer",
+    "derive_seed",
+]

@@ -1,0 +1,9 @@
+"""Errors that a user can act on. Whatever a rollout may do wrong is an `Outcome` instead, never an exception."""
+
+
+class PonderosaError(Exception):
+    """A failure with one clear line that says what happened and what to do; the command line prints just that line."""
+
+
+class BackendError(PonderosaError):
+    """A model, an executor or a grader could not serve a request. Search records it as `Outcome.BACKEND_FAILED`."""

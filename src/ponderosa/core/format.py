@@ -1,0 +1,176 @@
+"""Step formats: how a question and its steps become a prompt, and how a completion becomes a step.
+
+The code-augmented chain of thought is that of rStar-Math (arXiv 2501.04519, section 3.2 and figure 2): each step is a
+thought as a Python comment with the code for it. Layout:
+
+    <code>
+    # Step 1: ...
+    x = 12 * 7
+    <end_of_step>
+    # Now print the final answer
+    print(x)
+    <end_of_code>
+    <output>84<end_of_output>
+    <answer>... \\boxed{84}.
+    <end_of_answer>
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from ponderosa.core.outcome import Ended, Outcome
+from ponderosa.core.protocols import Completion, Prompt
+
+CODE = "<code>"
+END_OF_STEP = "<end_of_step>"
+END_OF_CODE = "<end_of_code>"
+OUTPUT = "<output>"
+END_OF_OUTPUT = "<end_of_output>"
+ANSWER = "<answer>"
+END_OF_ANSWER = "<end_of_answer>"
+MARKERS = (CODE, END_OF_STEP, END_OF_CODE, OUTPUT, END_OF_OUTPUT, ANSWER, END_OF_ANSWER)
+
+USER = "<|user|>:"
+ASSISTANT = "<|assistant|>: Let's think step by step and solve the problem with code."
+
+
+class StepKind(StrEnum):
+    """What a step asks of the search."""
+
+    CODE = "code"
+    """Run the program so far; it must not fail."""
+    CODE_END = "code_end"
+    """Run the program so far and show its output to the policy."""
+    ANSWER = "answer"
+    """The trajectory ends with this answer."""
+    MALFORMED = "malformed"
+    """The trajectory ends without one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedStep:
+    """A completion as a step. `answer` is set where `kind` is ANSWER; `outcome` where the step ends its trajectory."""
+
+    text: str
+    kind: StepKind
+    answer: str | None = None
+
+    @property
+    def outcome(self) -> Outcome | None:
+        return {StepKind.ANSWER: Outcome.ANSWERED, StepKind.MALFORMED: Outcome.MALFORMED}.get(self.kind)
+
+
+class StepFormat(Protocol):
+    """The interface of a step format. Formats are stateless."""
+
+    @property
+    def step_stops(self) -> tuple[str, ...]:
+        """Where a completion of one step stops."""
+        ...
+
+    @property
+    def chain_stops(self) -> tuple[str, ...]:
+        """Where a completion of as many steps as need no execution stops."""
+        ...
+
+    def render(self, question: str, steps: Sequence[str] = ()) -> Prompt: ...
+
+    def parse(self, completion: Completion) -> ParsedStep: ...
+
+    def split(self, completion: Completion) -> list[ParsedStep]:
+        """The steps of a completion that was sampled with `chain_stops`; at least one."""
+        ...
+
+    def program(self, steps: Sequence[str]) -> str:
+        """The Python program of all steps so far."""
+        ...
+
+    def with_output(self, step: str, output: str) -> str:
+        """The step's text with the output of its execution."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CodeFormat:
+    """rStar-Math's code-augmented format.
+
+    `max_output` characters of a program's output are shown, the middle cut out of what is longer.
+    """
+
+    max_output: int = 1024
+    few_shot: str = ""
+
+    @property
+    def step_stops(self) -> tuple[str, ...]:
+        return (END_OF_STEP, END_OF_CODE, END_OF_ANSWER)
+
+    @property
+    def chain_stops(self) -> tuple[str, ...]:
+        return (END_OF_CODE, END_OF_ANSWER)
+
+    def render(self, question: str, steps: Sequence[str] = ()) -> Prompt:
+        return Prompt(question, f"{self.few_shot}{USER}\n{question}\n{ASSISTANT}", "".join(steps))
+
+    def parse(self, completion: Completion) -> ParsedStep:
+        text = completion.text + (completion.stop or "")
+        if not completion.text.strip() or OUTPUT in completion.text or END_OF_OUTPUT in completion.text:
+            return ParsedStep(text, StepKind.MALFORMED)  # output is the executor's to write, never the policy's
+        answer = boxed_answer(completion.text)
+        if answer is not None:
+            return ParsedStep(text, StepKind.ANSWER, answer) if answer else ParsedStep(text, StepKind.MALFORMED)
+        if completion.ended is Ended.STOP:
+            if completion.stop == END_OF_STEP:
+                return ParsedStep(text, StepKind.CODE)
+            if completion.stop == END_OF_CODE:
+                return ParsedStep(text, StepKind.CODE_END)
+        return ParsedStep(text, StepKind.MALFORMED)
+
+    def split(self, completion: Completion) -> list[ParsedStep]:
+        *complete, last = completion.text.split(END_OF_STEP)
+        parsed = [self.parse(Completion(text, Ended.STOP, END_OF_STEP)) for text in complete]
+        # The text ended right after a step's marker: there is no further step, unless the end itself is the news.
+        if last.strip() or completion.ended is Ended.STOP or not complete:
+            parsed.append(self.parse(Completion(last, completion.ended, completion.stop)))
+        elif parsed[-1].outcome is None:
+            parsed[-1] = ParsedStep(parsed[-1].text, StepKind.MALFORMED)
+        for i, step in enumerate(parsed):
+            if step.outcome is not None:
+                return parsed[: i + 1]
+        return parsed
+
+    def program(self, steps: Sequence[str]) -> str:
+        text = _OUTPUT.sub("", "".join(steps))
+        for marker in (CODE, END_OF_STEP, END_OF_CODE):
+            text = text.replace(marker, "")
+        return text.strip("\n")
+
+    def with_output(self, step: str, output: str) -> str:
+        output = output.strip()
+        if len(output) > self.max_output:
+            half = self.max_output // 2
+            output = f"{output[:half]}...{output[-half:]}"
+        return f"{step}\n{OUTPUT}{output}{END_OF_OUTPUT}"
+
+
+_OUTPUT = re.compile(re.escape(OUTPUT) + ".*?" + re.escape(END_OF_OUTPUT), re.DOTALL)
+_BOXED = "\\boxed{"
+
+
+def boxed_answer(text: str) -> str | None:
+    """What the last `\\boxed{...}` holds, braces balanced, stripped; None without a box; empty if it holds nothing.
+
+    An unclosed box counts as empty: its content may have been cut off.
+    """
+    start = text.rfind(_BOXED)
+    if start < 0:
+        return None
+    depth = 1
+    begin = start + len(_BOXED)
+    for i in range(begin, len(text)):
+        depth += {"{": 1, "}": -1}.get(text[i], 0)
+        if depth == 0:
+            return text[begin:i].strip()
+    return ""

@@ -1,0 +1,105 @@
+"""Choosing the answer of a finished search, without the gold one. Votes merge equivalent answers, not strings."""
+
+import math
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from ponderosa.core import Grader, Outcome, Tree
+
+AGGREGATIONS: dict[str, Callable[[Sequence[float]], float]] = {
+    "last": lambda values: (values[-1] + 1) / 2,
+    "min": lambda values: (min(values) + 1) / 2,
+    "mean": lambda values: (math.fsum(values) / len(values) + 1) / 2,
+    "product": lambda values: math.prod((v + 1) / 2 for v in values),
+}
+"""How the step values of a trajectory, each in [-1, 1], become one score in [0, 1]; p = (v + 1) / 2."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """An answer, the terminal node that states it, and the share of the vote (or the score) that it got, in [0, 1]."""
+
+    answer: str
+    node: int
+    confidence: float
+
+
+async def merge_answers(answers: Sequence[str], grader: Grader) -> list[str]:
+    """For each answer the first one in the list that is equivalent to it."""
+    first: dict[str, str] = {}
+    classes: list[str] = []
+    for answer in answers:
+        if answer not in first:
+            for known in classes:
+                if await grader.equivalent(known, answer):
+                    first[answer] = known
+                    break
+            else:
+                classes.append(answer)
+                first[answer] = answer
+    return [first[answer] for answer in answers]
+
+
+def trajectory_score(tree: Tree, node: int, aggregation: str = "last") -> float:
+    """The aggregated value of the steps to `node`, in [0, 1]. Steps without a value are left out; 0 without any."""
+    values = [value for i in tree.path(node) if (value := tree.nodes[i].value) is not None]
+    return AGGREGATIONS[aggregation](values) if values else 0.0
+
+
+def _ends(tree: Tree) -> list[int]:
+    """The answered ends, one for each sample; of an MCTS tree each answered terminal once."""
+    ends = tree.rollouts if tree.method == "sample" else tree.answered()
+    return [end for end in ends if tree.nodes[end].outcome is Outcome.ANSWERED]
+
+
+async def _vote(tree: Tree, grader: Grader, weight: Callable[[int], float]) -> Choice | None:
+    ends = _ends(tree)
+    merged = await merge_answers([tree.nodes[end].answer or "" for end in ends], grader)
+    votes: dict[str, float] = {}
+    for end, answer in zip(ends, merged, strict=True):
+        votes[answer] = votes.get(answer, 0.0) + weight(end)
+    if not votes:
+        return None
+    winner = max(votes, key=lambda answer: votes[answer])  # the first of equals
+    total = math.fsum(votes.values())
+    node = max((end for end, merged_to in zip(ends, merged, strict=True) if merged_to == winner), key=weight)
+    return Choice(winner, node, votes[winner] / total if total else 1 / len(votes))
+
+
+async def majority_vote(tree: Tree, grader: Grader, aggregation: str = "last") -> Choice | None:
+    """The most frequent answer (self-consistency, arXiv 2203.11171); the first of equals; None if nothing answered."""
+    return await _vote(tree, grader, lambda end: 1.0)
+
+
+async def weighted_vote(tree: Tree, grader: Grader, aggregation: str = "last") -> Choice | None:
+    """The answer whose trajectories' scores sum to most (weighted best-of-N)."""
+    return await _vote(tree, grader, lambda end: trajectory_score(tree, end, aggregation))
+
+
+async def best_of_n(tree: Tree, grader: Grader, aggregation: str = "last") -> Choice | None:
+    """The answer of the trajectory with the highest score; the first of equals."""
+    return max(
+        (Choice(tree.nodes[end].answer or "", end, trajectory_score(tree, end, aggregation)) for end in _ends(tree)),
+        key=lambda choice: choice.confidence,
+        default=None,
+    )
+
+
+async def best_terminal(tree: Tree, grader: Grader, aggregation: str = "last") -> Choice | None:
+    """The answer of the terminal with the highest Q: a tree's pass@1 in rStar-Math's test-time search."""
+    return max(
+        (Choice(tree.nodes[end].answer or "", end, (tree.nodes[end].q + 1) / 2) for end in tree.answered()),
+        key=lambda choice: choice.confidence,
+        default=None,
+    )
+
+
+AnswerRule = Callable[..., Awaitable[Choice | None]]
+"""(tree, grader, aggregation) -> the chosen answer, None if the search found none."""
+
+ANSWER_RULES: dict[str, AnswerRule] = {
+    "majority": majority_vote,
+    "weighted": weighted_vote,
+    "best_of_n": best_of_n,
+    "best_terminal": best_terminal,
+}

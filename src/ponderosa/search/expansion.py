@@ -1,0 +1,110 @@
+"""What every search shares: candidates are proposed, parsed, executed and scored; what fails is kept as a failure.
+
+rStar-Math, section 3.2: only nodes whose Python code executes stay alive.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ponderosa.core import (
+    Completion,
+    Executor,
+    Judge,
+    Outcome,
+    ParsedStep,
+    Policy,
+    Reward,
+    Sampling,
+    StepFormat,
+    StepKind,
+    Tree,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Backends:
+    """Who serves a search. `judge` is given when data are made and never at test time."""
+
+    policy: Policy
+    executor: Executor
+    format: StepFormat
+    reward: Reward | None = None
+    judge: Judge | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When a trajectory is given up: it has more than `depth` steps, or `errors` consecutive steps failed to run."""
+
+    depth: int = 16
+    errors: int = 1
+
+
+async def propose(tree: Tree, node: int, n: int, sampling: Sampling, backends: Backends, seed: int) -> list[Completion]:
+    """`n` continuations of the path to `node`, accounted for in the tree."""
+    prompt = backends.format.render(tree.question, tree.steps(node))
+    completions = await backends.policy.propose(prompt, n, sampling, seed)
+    usage = tree.usage
+    usage.policy_calls += 1
+    for completion in completions:
+        usage.prompt_tokens += completion.prompt_tokens
+        usage.cached_tokens += completion.cached_tokens
+        usage.generated_tokens += completion.tokens
+    return completions
+
+
+async def expand(
+    tree: Tree, node: int, n: int, sampling: Sampling, backends: Backends, limits: Limits, seed: int
+) -> list[int]:
+    """Adds the distinct candidates for the next step of `node` and returns their indices in order of sampling.
+
+    Children that fail (malformed, error, too deep) are added with their outcome. With a reward model each child that is
+    alive gets its `value`, and so does an answered one unless a judge will say what it is worth.
+    """
+    completions = await propose(tree, node, n, sampling, backends, seed)
+    distinct = list({completion.text: completion for completion in reversed(completions)}.values())[::-1]
+    children = await asyncio.gather(*(_add(tree, node, c, backends, limits) for c in distinct))
+    tree.nodes[node].expanded = True
+    if backends.reward is not None:
+        wanted = {None} if backends.judge is not None else {None, Outcome.ANSWERED}
+        await score_last(tree, [c for c in children if tree.nodes[c].outcome in wanted], backends.reward)
+    return children
+
+
+async def _add(tree: Tree, node: int, completion: Completion, backends: Backends, limits: Limits) -> int:
+    step = backends.format.parse(completion)
+    child = tree.add(node, step.text, outcome=step.outcome, answer=step.answer)
+    tree.nodes[child].tokens = completion.tokens
+    tree.nodes[child].prior = completion.logprob
+    await verify(tree, child, step, backends, limits)
+    return child
+
+
+async def verify(tree: Tree, node: int, step: ParsedStep, backends: Backends, limits: Limits) -> None:
+    """Runs the program up to `node`, whose step is `step`, and records the result in the node."""
+    record = tree.nodes[node]
+    if step.kind in (StepKind.CODE, StepKind.CODE_END):
+        before = tree.steps(record.parent)
+        program = backends.format.program((*before, step.text))
+        result = await backends.executor.run(program, after=backends.format.program(before) or None)
+        tree.usage.executions += 1
+        record.error = result.error
+        record.errors = tree.nodes[record.parent].errors + 1 if result.error else 0
+        if step.kind is StepKind.CODE_END:
+            record.text = backends.format.with_output(step.text, result.error or result.stdout)
+        if record.errors >= limits.errors:
+            record.outcome = Outcome.CODE_ERROR
+    if record.outcome is None and record.depth >= limits.depth:
+        record.outcome = Outcome.TOO_DEEP
+
+
+async def score_last(tree: Tree, nodes: Sequence[int], reward: Reward) -> None:
+    """Sets the `value` of each node to the reward model's score of the path that ends there."""
+    if not nodes:
+        return
+    scores = await reward.score([(tree.question, tree.steps(node)) for node in nodes], last_only=True)
+    tree.usage.reward_calls += 1
+    tree.usage.scored_steps += len(nodes)
+    for node, values in zip(nodes, scores, strict=True):
+        tree.nodes[node].value = values[-1]

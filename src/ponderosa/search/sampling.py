@@ -1,0 +1,113 @@
+"""Independent chains: greedy decoding, and samples for majority vote (arXiv 2203.11171) and best-of-N.
+
+Chains are kept as a tree whose nodes are shared by samples with the same text, so that nothing is run or scored twice;
+`Tree.rollouts[i]` is the end of sample i, and a node's visits are the samples that passed through it.
+"""
+
+import asyncio
+from dataclasses import dataclass
+
+from ponderosa.core import (
+    BackendError,
+    Completion,
+    Outcome,
+    ParsedStep,
+    Reward,
+    Sampling,
+    StepFormat,
+    Tree,
+    derive_seed,
+)
+from ponderosa.search.expansion import Backends, Limits, propose, verify
+
+
+@dataclass(frozen=True, slots=True)
+class SampleSettings:
+    """`n` chains at `temperature`; 0 decodes greedily, and more than one chain is then a waste."""
+
+    n: int = 1
+    temperature: float = 0.0
+    top_p: float = 1.0
+    max_depth: int = 16
+    code_errors: int = 1
+    max_tokens: int = 2048
+
+
+async def sample(
+    problem_id: str, question: str, backends: Backends, settings: SampleSettings, seed: int = 0, index: int = 0
+) -> Tree:
+    """Samples `settings.n` chains; with a reward model every step of every chain gets its `value`.
+
+    A chain is sampled in as few requests as it has executions. A backend that fails ends the search with what it has.
+    """
+    tree = Tree(problem_id, question, seed=seed, index=index, method="sample")
+    tree.rollouts = [0] * settings.n
+    try:
+        standing = {0: list(range(settings.n))}
+        while standing:
+            standing = await _extend(tree, standing, backends, settings)
+        if backends.reward is not None:
+            await score_paths(tree, sorted(set(tree.rollouts)), backends.reward)
+    except BackendError as error:
+        tree.outcome = Outcome.BACKEND_FAILED
+        tree.nodes[0].error = str(error)
+    for end in tree.rollouts:
+        for node in (0, *tree.path(end)):
+            tree.nodes[node].visits += 1
+    return tree
+
+
+async def _extend(
+    tree: Tree, standing: dict[int, list[int]], backends: Backends, settings: SampleSettings
+) -> dict[int, list[int]]:
+    """Continues the samples that stand at each node up to their next execution; where those stand that go on.
+
+    All nodes' completions are awaited before any is added, so that the order of nodes depends on nothing but texts.
+    """
+    sampling = Sampling(
+        settings.temperature, settings.top_p, max_tokens=settings.max_tokens, stop=backends.format.chain_stops
+    )
+    limits = Limits(settings.max_depth, settings.code_errors)
+    seeds = {node: derive_seed(tree.seed, tree.problem_id, tree.index, tree.tag(node)) for node in standing}
+    proposed = await asyncio.gather(
+        *(propose(tree, node, len(here), sampling, backends, seeds[node]) for node, here in standing.items())
+    )
+    steps: dict[int, ParsedStep] = {}
+    ends: dict[int, list[int]] = {}
+    for (node, here), completions in zip(standing.items(), proposed, strict=True):
+        for sample_index, completion in zip(here, completions, strict=True):
+            end, step = _add_chain(tree, node, completion, backends.format, limits)
+            steps[end] = step
+            ends.setdefault(end, []).append(sample_index)
+            tree.rollouts[sample_index] = end
+    await asyncio.gather(*(verify(tree, end, step, backends, limits) for end, step in steps.items()))
+    return {end: here for end, here in ends.items() if not tree.nodes[end].terminal}
+
+
+def _add_chain(
+    tree: Tree, node: int, completion: Completion, format: StepFormat, limits: Limits
+) -> tuple[int, ParsedStep]:
+    """Adds the completion's steps below `node`; returns the last one's index and step.
+
+    Samples that begin alike share nodes. Steps before the last are not run one by one: the whole program runs at its end.
+    """
+    for step in format.split(completion):
+        child = tree.child(node, step.text)
+        node = tree.add(node, step.text, outcome=step.outcome, answer=step.answer) if child is None else child
+        if tree.nodes[node].depth >= limits.depth:
+            break
+    if not tree.nodes[node].tokens:
+        tree.nodes[node].tokens = completion.tokens
+        tree.nodes[node].prior = completion.logprob
+    return node, step
+
+
+async def score_paths(tree: Tree, ends: list[int], reward: Reward) -> None:
+    """Sets the `value` of every step on the paths to `ends`."""
+    paths = [tree.path(end) for end in ends]
+    scores = await reward.score([(tree.question, tree.steps(end)) for end in ends])
+    tree.usage.reward_calls += 1
+    for path, values in zip(paths, scores, strict=True):
+        for node, value in zip(path, values, strict=True):
+            tree.usage.scored_steps += tree.nodes[node].value is None
+            tree.nodes[node].value = value
