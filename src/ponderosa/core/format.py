@@ -92,6 +92,10 @@ class StepFormat(Protocol):
         """The step's text with the output of its execution."""
         ...
 
+    def has_output(self, step: str) -> bool:
+        """Was the step's text made by `with_output`?"""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class CodeFormat:
@@ -153,6 +157,9 @@ class CodeFormat:
             half = self.max_output // 2
             output = f"{output[:half]}...{output[-half:]}"
         return f"{step}\n{OUTPUT}{output}{END_OF_OUTPUT}"
+
+    def has_output(self, step: str) -> bool:
+        return step.endswith(END_OF_OUTPUT)
 
 
 _OUTPUT = re.compile(re.escape(OUTPUT) + ".*?" + re.escape(END_OF_OUTPUT), re.DOTALL)

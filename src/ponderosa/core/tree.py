@@ -57,7 +57,6 @@ class Usage:
     reward_calls: int = 0
     scored_steps: int = 0
     executions: int = 0
-    wall_s: float = 0.0
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))

@@ -5,7 +5,7 @@ from ponderosa.search.concurrent import search_all
 from ponderosa.search.expansion import Backends
 from ponderosa.search.mcts import MCTSSettings, mcts
 from ponderosa.search.methods import METHODS, Method, SearchSettings, search
-from ponderosa.search.sampling import SampleSettings, sample
+from ponderosa.search.sampling import SampleSettings, sample, score_paths
 from ponderosa.search.selection import uct
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "mcts",
     "merge_answers",
     "sample",
+    "score_paths",
     "search",
     "search_all",
     "trajectory_score",

@@ -18,10 +18,12 @@ class MCTSSettings:
     """The paper's settings for making data from round 2 on.
 
     `candidates` a step, `rollouts` a tree, exploration constant `c`; `code_errors` consecutive steps that fail to run
-    end a trajectory.
+    end a trajectory. `answer_candidates` samples, if set, are drawn where the program has ended and its output is
+    shown: the answer follows from it, so that more candidates seldom differ.
     """
 
     candidates: int = 8
+    answer_candidates: int | None = None
     rollouts: int = 16
     max_depth: int = 16
     c: float = 2.0
@@ -59,7 +61,10 @@ async def _rollout(tree: Tree, backends: Backends, settings: MCTSSettings, close
     while True:
         if not tree.nodes[node].expanded:
             seed = derive_seed(tree.seed, tree.problem_id, tree.index, tree.tag(node))
-            children = await expand(tree, node, settings.candidates, sampling, backends, limits, seed)
+            n = settings.candidates
+            if settings.answer_candidates and backends.format.has_output(tree.nodes[node].text):
+                n = settings.answer_candidates
+            children = await expand(tree, node, n, sampling, backends, limits, seed)
             for child in children:
                 await _first_visit(tree, child, backends)
             closed.update(child for child in children if tree.nodes[child].terminal)

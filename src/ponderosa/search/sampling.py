@@ -89,7 +89,7 @@ def _add_chain(
 ) -> tuple[int, ParsedStep]:
     """Adds the completion's steps below `node`; returns the last one's index and step.
 
-    Samples that begin alike share nodes. Steps before the last are not run one by one: the whole program runs at its end.
+    Samples that begin alike share nodes. Steps before the last are not run one by one: the program runs at its end.
     """
     for step in format.split(completion):
         child = tree.child(node, step.text)

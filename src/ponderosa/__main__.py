@@ -1,0 +1,5 @@
+"""`python -m ponderosa`."""
+
+from ponderosa.cli import main
+
+main()

@@ -1,0 +1,87 @@
+"""`ponderosa solve`."""
+
+import asyncio
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+
+from ponderosa.core import CodeFormat, Outcome, PonderosaError, Tree
+from ponderosa.evolution import Run
+from ponderosa.evolution.run import read_json
+from ponderosa.search import METHODS, Backends, Choice, SearchSettings, search
+from ponderosa.view.tree import draw_trajectory
+
+
+def solve(question: str, *, model: Path, method: str | None = None, reward: Path | None = None, seed: int = 0) -> None:
+    """Answer a question and print the steps.
+
+    Parameters
+    ----------
+    question
+        The question.
+    model
+        A run of `ponderosa evolve`, whose last policy and PPM answer, or a Hugging Face checkpoint.
+    method
+        `greedy`, `majority`, `best_of_n`, `weighted` or `mcts`; by default `mcts` with a PPM, else `majority`.
+    reward
+        The PPM's checkpoint, where `model` is not a run or has another.
+    seed
+        The seed of the search.
+    """
+    if not question.strip():
+        raise PonderosaError("the question is empty")
+    policy, ppm, settings = _models(model)
+    ppm = str(reward) if reward else ppm
+    method = method or ("mcts" if ppm else "majority")
+    if method not in METHODS:
+        raise PonderosaError(f"there is no method {method}: choose one of {', '.join(METHODS)}")
+    if METHODS[method].needs_reward and not ppm:
+        raise PonderosaError(f"{method} needs a PPM: name one with --reward, or use --method majority")
+    started = time.monotonic()
+    tree, choice = asyncio.run(_search(question, policy, ppm, method, settings, seed))
+    seconds = time.monotonic() - started
+    console = Console()
+    if choice is None:
+        raise PonderosaError(f"no answer found in {len(tree.rollouts)} rollouts: try another --seed or --method")
+    draw_trajectory(tree, choice.node, console, judged=False)
+    usage = tree.usage
+    console.print(f"\n[bold]Answer: {choice.answer}[/]  (confidence {choice.confidence:.2f}, {method})")
+    console.print(
+        f"{usage.generated_tokens:,} tokens generated, {usage.executions:,} executions, {seconds:.1f} s", style="dim"
+    )
+
+
+def _models(model: Path) -> tuple[str, str | None, SearchSettings]:
+    """The policy, the PPM if there is one, and the search settings of a run or a checkpoint."""
+    if (model / "recipe.yaml").exists():
+        recipe = Run.recipe_of(model)
+        results = read_json(model / "results.json") or {}
+        checkpoints = results.get("checkpoints")
+        if not checkpoints:
+            raise PonderosaError(f"the run {model} has not ended: go on with `ponderosa evolve`, or name a checkpoint")
+        number = results["rounds"][-1]["round"]
+        found = {name: model / f"round-{number}" / name for name in ("policy", "ppm")}
+        settings = SearchSettings(mcts=replace(recipe.search, rollouts=recipe.evaluation.rollouts))
+        return str(found["policy"]), str(found["ppm"]) if found["ppm"].exists() else None, settings
+    if not (model / "config.json").exists():
+        raise PonderosaError(f"{model} is neither a run nor a checkpoint: name a folder made by `ponderosa evolve`")
+    return str(model), None, SearchSettings()
+
+
+async def _search(
+    question: str, policy: str, ppm: str | None, method: str, settings: SearchSettings, seed: int
+) -> tuple[Tree, Choice | None]:
+    from ponderosa.execution import make_executor
+    from ponderosa.grading import MathGrader
+    from ponderosa.models import load_policy, load_reward
+
+    format = CodeFormat()
+    async with make_executor() as executor, MathGrader() as grader:
+        reward = load_reward(ppm, format) if ppm else None
+        backends = Backends(load_policy(policy), executor, format, reward)
+        tree, choice = await search("question", question, method, backends, grader, settings, seed)
+    if tree.outcome is Outcome.BACKEND_FAILED:
+        raise PonderosaError(tree.nodes[0].error)
+    return tree, choice

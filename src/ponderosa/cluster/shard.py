@@ -1,0 +1,99 @@
+"""A shard of a stage: its problems, the search, and where the forest goes. Plain values, which cross processes."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from ponderosa.core import PonderosaError, Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Lines [start, stop) of the problem file `problems`, searched into `out` (Parquet).
+
+    Of kind "score" nothing is searched: the trees in the forest file `problems` get their steps scored anew. `judged`
+    searches learn from the known answers (data are made); others never see them. `index` is the tree's number among
+    several of one problem. The journal lies beside `out` until that is written.
+    """
+
+    problems: str
+    start: int
+    stop: int
+    out: str
+    policy: str | None
+    kind: Literal["sample", "mcts", "score"]
+    settings: dict[str, Any] = field(default_factory=dict)
+    reward: str | None = None
+    judged: bool = False
+    seed: int = 0
+    index: int = 0
+    concurrency: int = 256
+
+    @property
+    def journal(self) -> Path:
+        return Path(self.out).with_suffix(".journal")
+
+    @property
+    def done(self) -> bool:
+        return Path(self.out).exists()
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(slots=True)
+class ShardProgress:
+    """Counts so far: problems ended, and solved where a judge knows; tokens (replayed ones too) and executions."""
+
+    done: int = 0
+    solved: int = 0
+    tokens: int = 0
+    executions: int = 0
+
+    def __add__(self, other: "ShardProgress") -> "ShardProgress":
+        return ShardProgress(*(a + b for a, b in zip(asdict(self).values(), asdict(other).values(), strict=True)))
+
+
+def write_problems(path: Path, problems: Iterable[Problem]) -> None:
+    """Writes a problem file, one JSON object a line, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    with part.open("w", encoding="utf-8") as file:
+        for problem in problems:
+            file.write(json.dumps({**asdict(problem), "meta": dict(problem.meta)}, ensure_ascii=False) + "\n")
+    part.replace(path)
+
+
+def read_problems(path: Path, start: int = 0, stop: int | None = None) -> Iterator[Problem]:
+    """Reads lines [start, stop) of a problem file. Raises `PonderosaError` that names the line that cannot be read."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file):
+                if stop is not None and number >= stop:
+                    return
+                if number < start or not line.strip():
+                    continue
+                try:
+                    record = json.loads(line)
+                    answer = record.get("answer")
+                    yield Problem(
+                        str(record.get("id", number)),
+                        record["question"],
+                        None if answer is None else str(answer),
+                        record.get("meta", {}),
+                    )
+                except (ValueError, KeyError, TypeError, AttributeError) as error:
+                    raise PonderosaError(
+                        f"{path}, line {number + 1}: not a problem ({error!r}); a line is a JSON object "
+                        '{"id": ..., "question": ..., "answer": ...}'
+                    ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise PonderosaError(f"cannot read the problem file {path}: {error}") from error
+
+
+def shards(count: int, size: int) -> Sequence[tuple[int, int]]:
+    """[start, stop) ranges of at most `size` that cover `count` lines, as even as they can be."""
+    parts = max(1, -(-count // size))
+    return [(count * i // parts, count * (i + 1) // parts) for i in range(parts)]

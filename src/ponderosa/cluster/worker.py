@@ -1,0 +1,194 @@
+"""A worker process: shards come as JSON lines on standard input, progress and results go out as JSON lines.
+
+`python -m ponderosa.cluster.worker`. It has its own event loop, models and executor, keeps models loaded between
+shards, and ends when its input ends or its parent dies.
+"""
+
+import asyncio
+import ctypes
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from ponderosa.cluster.shard import Shard, ShardProgress, read_problems
+from ponderosa.core import (
+    BackendError,
+    CodeFormat,
+    Executor,
+    Grader,
+    Judge,
+    Outcome,
+    Policy,
+    PonderosaError,
+    Problem,
+    Reward,
+    Tree,
+)
+from ponderosa.search import Backends, MCTSSettings, SampleSettings, mcts, sample, score_paths, search_all
+
+if TYPE_CHECKING:
+    from ponderosa.models import Journal
+
+PROGRESS_EVERY_S = 0.5
+
+
+class Models:
+    """The models of a process, kept between shards; the last one of a role is dropped when another is wanted."""
+
+    def __init__(self, format: CodeFormat) -> None:
+        self.format = format
+        self._loaded: dict[tuple[str, str], Any] = {}
+
+    def policy(self, spec: str, journal: "Journal") -> Policy:
+        """The policy at `spec`, answering from `journal` what that holds and recording the rest."""
+        from ponderosa.models import JournaledPolicy, load_policy
+
+        return JournaledPolicy(self._get("policy", spec, load_policy), journal, spec)
+
+    def reward(self, spec: str, journal: "Journal") -> Reward:
+        from ponderosa.models import JournaledReward, load_reward
+
+        return JournaledReward(self._get("reward", spec, lambda spec: load_reward(spec, self.format)), journal, spec)
+
+    def _get(self, role: str, spec: str, load: Callable[[str], Any]) -> Any:
+        if (role, spec) not in self._loaded:
+            for key in [key for key in self._loaded if key[0] == role]:
+                self._loaded.pop(key).close()
+            self._loaded[role, spec] = load(spec)
+        return self._loaded[role, spec]
+
+
+async def run_shard(shard: Shard, models: Models, executor: Executor, grader: Grader, progress: ShardProgress) -> None:
+    """Searches (or scores) the shard and writes its forest; counts in `progress` as trees end.
+
+    A search that was killed replays what its journal holds. Raises `BackendError` if a backend failed in any search:
+    the trees would be incomplete, and running again costs only what is missing.
+    """
+    from ponderosa.forest import read_forest, write_forest
+    from ponderosa.models import Journal
+
+    out = Path(shard.out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with Journal(shard.journal) as journal:
+        if shard.kind == "score":
+            reward = models.reward(shard.reward or "", journal)
+            trees = [tree async for tree in search_all(read_forest(Path(shard.problems)), _scoring(reward), 64)]
+            progress.done = shard.stop - shard.start
+        else:
+            trees = await _search(shard, models, journal, executor, grader, progress)
+    write_forest(out, sorted(trees, key=lambda tree: tree.problem_id))
+    shard.journal.unlink(missing_ok=True)
+
+
+async def _search(
+    shard: Shard, models: Models, journal: "Journal", executor: Executor, grader: Grader, progress: ShardProgress
+) -> list[Tree]:
+    policy = models.policy(shard.policy or "", journal)
+    reward = models.reward(shard.reward, journal) if shard.reward else None
+
+    async def search_one(problem: Problem) -> Tree:
+        judge = _judge(grader, problem) if shard.judged else None
+        backends = Backends(policy, executor, models.format, reward, judge)
+        where = (problem.id, problem.question, backends)
+        if shard.kind == "mcts":
+            return await mcts(*where, MCTSSettings(**shard.settings), shard.seed, shard.index)
+        return await sample(*where, SampleSettings(**shard.settings), shard.seed, shard.index)
+
+    trees = []
+    problems = read_problems(Path(shard.problems), shard.start, shard.stop)
+    async for tree in search_all(problems, search_one, shard.concurrency):
+        if tree.outcome is Outcome.BACKEND_FAILED:
+            raise BackendError(tree.nodes[0].error)
+        trees.append(tree)
+        progress.done += 1
+        progress.solved += shard.judged and any((tree.nodes[end].reward or 0) > 0 for end in tree.answered())
+        progress.tokens += tree.usage.generated_tokens
+        progress.executions += tree.usage.executions
+    return trees
+
+
+def _scoring(reward: Reward) -> Callable[[Tree], Awaitable[Tree]]:
+    async def score(tree: Tree) -> Tree:
+        leaves = [index for index, node in enumerate(tree.nodes) if index and not node.children]
+        await score_paths(tree, leaves, reward)
+        return tree
+
+    return score
+
+
+def _judge(grader: Grader, problem: Problem) -> Judge:
+    async def judge(answer: str) -> float:
+        return 1.0 if (await grader.grade(answer, problem)).correct else -1.0
+
+    return judge
+
+
+async def _serve(protocol: TextIO) -> None:
+    from ponderosa.execution import make_executor
+    from ponderosa.grading import MathGrader
+
+    def send(**message: Any) -> None:
+        protocol.write(json.dumps(message) + "\n")
+        protocol.flush()
+
+    models = Models(CodeFormat())
+    async with make_executor() as executor, MathGrader() as grader:
+
+        async def work(number: int, shard: Shard) -> None:
+            progress = ShardProgress()
+            ticker = asyncio.create_task(_report(number, progress, send))
+            try:
+                await run_shard(shard, models, executor, grader, progress)
+                send(shard=number, done=True, progress=_plain(progress))
+            except PonderosaError as error:
+                send(shard=number, error=str(error))
+            except OSError as error:
+                send(shard=number, error=f"cannot write {shard.out}: {error.strerror or error}")
+            finally:
+                ticker.cancel()
+
+        tasks: set[asyncio.Task[None]] = set()
+        async for line in _lines(sys.stdin):
+            message = json.loads(line)
+            task = asyncio.create_task(work(message["shard"], Shard(**message["job"])))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _report(number: int, progress: ShardProgress, send: Any) -> None:
+    while True:
+        await asyncio.sleep(PROGRESS_EVERY_S)
+        send(shard=number, progress=_plain(progress))
+
+
+def _plain(progress: ShardProgress) -> dict[str, int]:
+    return {name: getattr(progress, name) for name in ("done", "solved", "tokens", "executions")}
+
+
+async def _lines(stream: TextIO) -> AsyncIterator[bytes]:
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=2**24)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), stream)
+    while line := await reader.readline():
+        yield line
+
+
+def main() -> None:
+    """Serves shards until standard input ends."""
+    if sys.platform == "linux":  # die with the driver, also when it is killed
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the driver, which ends its workers
+    protocol = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # whatever a library prints goes to the log
+    asyncio.run(_serve(protocol))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,202 @@
+"""Recipes: everything that a run depends on, in one file."""
+
+import copy
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from ponderosa.core import PonderosaError
+from ponderosa.forest import PreferenceSettings
+from ponderosa.search import MCTSSettings
+from ponderosa.training import PPMSettings, SFTSettings
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _known(settings: type[Any]) -> BeforeValidator:
+    """Forbids unknown keys for settings that are plain dataclasses, since search knows nothing of pydantic."""
+    names = {field.name for field in fields(settings)}
+
+    def check(value: Any) -> Any:
+        unknown = sorted(set(value) - names) if isinstance(value, dict) else []
+        if unknown:
+            raise ValueError(f"unknown keys {', '.join(unknown)}; known are {', '.join(sorted(names))}")
+        return value
+
+    return BeforeValidator(check)
+
+
+class ProblemSettings(_Part):
+    """Where problems come from: the embedded world, or JSON-lines files of `{"id", "question", "answer"}`.
+
+    `levels` and `arithmetic` (the share of reasoning-gym's arithmetic problems) apply to the world only.
+    """
+
+    source: Literal["sapling", "files"] = "sapling"
+    levels: tuple[int, ...] = (1, 2, 3, 4, 5)
+    arithmetic: float = Field(0.15, ge=0, le=1)
+    train: Path | None = None
+    dev: Path | None = None
+    test: Path | None = None
+
+    @model_validator(mode="after")
+    def _files_are_named(self) -> "ProblemSettings":
+        if self.source == "files" and not (self.train and self.test):
+            raise ValueError("problems from files need `train` and `test`")
+        return self
+
+
+class WorkerSettings(_Part):
+    """How a search is spread: `concurrency` problems of a shard in flight, and shards of `shard` problems."""
+
+    processes: int = Field(2, ge=1)
+    concurrency: int = Field(256, ge=1)
+    shard: int = Field(250, ge=1)
+
+
+class RoundSettings(_Part):
+    """One round. `reward` says whether the PPM of the round before guides the search.
+
+    `retries` gives problems that are still unsolved a further tree with new seeds and that many rollouts, one after the
+    other (the paper's round 4: 64, then 128).
+    """
+
+    problems: int = Field(1000, ge=1)
+    rollouts: int = Field(16, ge=1)
+    candidates: int | None = Field(None, ge=1)
+    reward: bool = False
+    retries: tuple[int, ...] = ()
+
+
+class DataSettings(_Part):
+    """What is taken from the forest: the `top` trajectories a problem, and pairs (see `PreferenceSettings`).
+
+    With `history` the policy is trained on the rows of all rounds so far, with `pair_history` the PPM on their pairs.
+    """
+
+    top: int = Field(2, ge=1)
+    history: bool = True
+    pair_history: bool = True
+    pairs: Annotated[PreferenceSettings, _known(PreferenceSettings)] = PreferenceSettings()
+
+
+class EvaluationSettings(_Part):
+    """What is measured after each round, on held-out problems.
+
+    Greedy decoding on `test` problems; `samples` chains each on the first `sampled` of them, from which majority vote,
+    best-of-N and pass@N are computed; PPM-guided search on the first `searched` of them, after the last round or after
+    `every_round`. Choices (how step values are aggregated, which method is best) are made on `dev` problems. Coverage
+    is also measured on a fixed pool of `probe` problems.
+    """
+
+    test: int = Field(500, ge=0)
+    samples: int = Field(8, ge=1)
+    sampled: int = Field(200, ge=0)
+    temperature: float = Field(1.0, gt=0)
+    searched: int = Field(200, ge=0)
+    rollouts: int = Field(8, ge=1)
+    dev: int = Field(200, ge=0)
+    probe: int = Field(0, ge=0)
+    probe_rollouts: int = Field(8, ge=1)
+    every_round: bool = False
+
+
+class Recipe(_Part):
+    """A self-evolution. The defaults are the paper's."""
+
+    name: str = "unnamed"
+    seed: int = 0
+    policy: str
+    bootstrap: str | None = None
+    """Who proposes in round 1 (a large model in the paper); the policy's own base if not given."""
+    problems: ProblemSettings = ProblemSettings()
+    workers: WorkerSettings = WorkerSettings()
+    search: Annotated[MCTSSettings, _known(MCTSSettings)] = MCTSSettings()
+    rounds: tuple[RoundSettings, ...] = (
+        RoundSettings(rollouts=8),
+        RoundSettings(rollouts=16),
+        RoundSettings(rollouts=16, reward=True),
+        RoundSettings(rollouts=16, reward=True, retries=(64, 128)),
+    )
+    data: DataSettings = DataSettings()
+    sft: SFTSettings = SFTSettings()
+    ppm: PPMSettings = PPMSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+
+
+def load_recipe(path: Path, changes: list[str] = []) -> Recipe:  # noqa: B006 - never changed
+    """Reads a recipe and applies `a.b=c` changes. Raises `PonderosaError` that names every wrong key."""
+    try:
+        record = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PonderosaError(f"cannot read the recipe {path}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise PonderosaError(f"{path} is not YAML: {error}") from error
+    if not isinstance(record, dict):
+        raise PonderosaError(f"{path}: a recipe is a mapping of settings")
+    for change in changes:
+        record = _changed(record, change)
+    return parse_recipe(record, str(path))
+
+
+def parse_recipe(record: dict[str, Any], source: str) -> Recipe:
+    """Validates a recipe's settings. Raises `PonderosaError`."""
+    try:
+        return Recipe.model_validate(record)
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors():
+            key = ".".join(map(str, problem["loc"]))
+            if problem["type"] == "extra_forbidden":
+                lines.append(f"unknown key `{key}`")
+            else:
+                lines.append(f"`{key}`: {problem['msg']}")
+        raise PonderosaError(f"{source}: " + "; ".join(lines)) from error
+
+
+def _changed(record: dict[str, Any], change: str) -> dict[str, Any]:
+    key, equals, value = change.partition("=")
+    if not equals or not key:
+        raise PonderosaError(f"--set {change}: expected KEY=VALUE, e.g. --set evaluation.test=200")
+    record = copy.deepcopy(record)
+    target: Any = record
+    *parents, last = key.split(".")
+    for parent in parents:
+        if isinstance(target, list) and parent.isdigit() and int(parent) < len(target):
+            target = target[int(parent)]
+        elif isinstance(target, dict):
+            target = target.setdefault(parent, {})
+        else:
+            raise PonderosaError(f"--set {change}: there is no `{key}` in the recipe")
+    try:
+        parsed = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise PonderosaError(f"--set {change}: the value is not YAML") from error
+    if isinstance(target, list) and last.isdigit() and int(last) < len(target):
+        target[int(last)] = parsed
+    elif isinstance(target, dict):
+        target[last] = parsed
+    else:
+        raise PonderosaError(f"--set {change}: there is no `{key}` in the recipe")
+    return record
+
+
+def differences(old: Recipe, new: Recipe) -> list[str]:
+    """The settings in which two recipes differ, each as `key: old -> new`."""
+    return _differences("", old.model_dump(mode="json"), new.model_dump(mode="json"))
+
+
+def _differences(prefix: str, old: Any, new: Any) -> list[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = dict.fromkeys([*old, *new])
+        return [line for key in keys for line in _differences(f"{prefix}{key}.", old.get(key), new.get(key))]
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        return [
+            line for i, (a, b) in enumerate(zip(old, new, strict=True)) for line in _differences(f"{prefix}{i}.", a, b)
+        ]
+    return [] if old == new else [f"{prefix[:-1]}: {old} -> {new}"]

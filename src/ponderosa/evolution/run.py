@@ -1,0 +1,137 @@
+"""A run is a folder, and everything in it can be killed: what a stage has finished is there whole, and stays."""
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+import yaml
+
+from ponderosa.core import PonderosaError
+from ponderosa.evolution.recipe import Recipe, differences, parse_recipe
+
+
+class StageView(Protocol):
+    """One stage as a person sees it."""
+
+    def update(
+        self,
+        *,
+        done: int | None = None,
+        total: int | None = None,
+        solved: int | None = None,
+        tokens: int | None = None,
+        executions: int | None = None,
+        note: str | None = None,
+    ) -> None: ...
+
+    def finish(self, ended: str = "done") -> None: ...
+
+
+class Observer(Protocol):
+    """Who is told of a run's progress."""
+
+    def stage(self, name: str, total: int | None = None, *, done: int = 0, unit: str = "problems") -> StageView: ...
+
+
+class Run:
+    """The folder of a run: recipe, rounds, results. Only one process may work on it at a time."""
+
+    def __init__(self, path: Path, recipe: Recipe) -> None:
+        self.path = path
+        self.recipe = recipe
+
+    @classmethod
+    @contextmanager
+    def open(cls, path: Path, recipe: Recipe) -> Iterator["Run"]:
+        """Opens a new run, or one to go on with.
+
+        Raises `PonderosaError` if the folder holds a run with another recipe (naming what differs), something else, or
+        is in use.
+        """
+        path.mkdir(parents=True, exist_ok=True)
+        with _locked(path):
+            known = path / "recipe.yaml"
+            if known.exists():
+                changes = differences(cls.recipe_of(path), recipe)
+                if changes:
+                    raise PonderosaError(
+                        f"{path} was begun with another recipe ({'; '.join(changes)}): "
+                        "choose another --out, or run it with its own recipe"
+                    )
+            elif others := [p.name for p in path.iterdir() if p.name != LOCK]:
+                raise PonderosaError(f"{path} holds {', '.join(sorted(others)[:3])} but no run: choose another --out")
+            else:
+                write_whole(known, yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False))
+            yield cls(path, recipe)
+
+    @staticmethod
+    def recipe_of(path: Path) -> Recipe:
+        """The recipe that the run at `path` was begun with. Raises `PonderosaError` if there is no run."""
+        known = path / "recipe.yaml"
+        try:
+            record = yaml.safe_load(known.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise PonderosaError(
+                f"{path} is not a run (no recipe.yaml): name a folder made by `ponderosa evolve`"
+            ) from error
+        return parse_recipe(record, str(known))
+
+    def round(self, number: int) -> Path:
+        return self.path / f"round-{number}"
+
+    @contextmanager
+    def timed(self, number: int, stage: str) -> Iterator[None]:
+        """Adds the time spent inside to the stage's, over all attempts that were not killed."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            times = self.times()
+            key = f"{number}.{stage}"
+            times[key] = times.get(key, 0.0) + time.monotonic() - started
+            write_json(self.path / "times.json", times)
+
+    def times(self) -> dict[str, float]:
+        """Seconds by `round.stage`."""
+        record: dict[str, float] = read_json(self.path / "times.json") or {}
+        return record
+
+
+LOCK = ".lock"
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    lock: IO[str]
+    with (path / LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise PonderosaError(f"another process is working on {path}: wait for it, or end it") from None
+        yield
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a file so that it is there whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes a JSON file whole or not at all."""
+    write_whole(path, json.dumps(value, indent=1))
+
+
+def read_json(path: Path) -> Any:
+    """The file's value; None if there is no file."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,48 @@
+import asyncio
+
+from ponderosa.core import Outcome, Tree
+from ponderosa.search import Backends, SampleSettings, sample, search_all
+
+SETTINGS = SampleSettings(n=12, temperature=1.0)
+
+
+def run(backends: Backends, settings: SampleSettings = SETTINGS) -> Tree:
+    return asyncio.run(sample("p", "What is x?", backends, settings))
+
+
+def test_every_sample_ends_with_an_answer_of_its_own_program(data_making: Backends) -> None:
+    tree = run(data_making)
+    assert len(tree.rollouts) == 12
+    for end in tree.rollouts:
+        last = tree.steps(end)[1]
+        assert tree.nodes[end].answer == last.split("x = ")[1][0]
+
+
+def test_samples_that_begin_alike_share_nodes_and_visits_count_them(data_making: Backends) -> None:
+    tree = run(data_making)
+    assert tree.nodes[0].visits == 12
+    for node in tree.nodes:
+        if node.children:
+            assert node.visits == sum(tree.nodes[child].visits for child in node.children)
+            assert len({tree.nodes[child].text for child in node.children}) == len(node.children)
+
+
+def test_with_a_reward_model_every_step_has_a_value(test_time: Backends) -> None:
+    tree = run(test_time)
+    assert all(node.value is not None for node in tree.nodes[1:])
+
+
+def test_too_many_steps_end_a_chain(data_making: Backends) -> None:
+    tree = run(data_making, SampleSettings(n=4, temperature=1.0, max_depth=2))
+    assert {tree.nodes[end].outcome for end in tree.rollouts} == {Outcome.TOO_DEEP}
+
+
+def test_trees_are_the_same_at_any_concurrency(test_time: Backends) -> None:
+    async def forest(concurrency: int) -> dict[str, Tree]:
+        def one(problem: str):
+            return sample(problem, "What is x?", test_time, SETTINGS)
+
+        return {tree.problem_id: tree async for tree in search_all(map(str, range(40)), one, concurrency)}
+
+    alone, few, all_at_once = (asyncio.run(forest(n)) for n in (1, 8, 256))
+    assert alone == few == all_at_once
