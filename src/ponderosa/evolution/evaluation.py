@@ -5,11 +5,11 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ponderosa.core import Outcome, Problem, Tree
-from ponderosa.evaluation import AGGREGATIONS, Accuracy, Sampled, metrics, statistics
+from ponderosa.evaluation import Accuracy, Sampled, metrics, statistics
 from ponderosa.evolution.stages import Forest, SearchPlan, Stages, solved
 from ponderosa.forest import PairRow, SFTRow, preference_pairs
 from ponderosa.grading import MathGrader
-from ponderosa.search import ANSWER_RULES, SampleSettings, merge_answers
+from ponderosa.search import AGGREGATIONS, ANSWER_RULES, SampleSettings, merge_answers
 
 TREE_RULES = ("best_terminal", "weighted", "majority")
 """How the answer of an MCTS tree may be chosen; the first where there are no dev problems to choose on."""

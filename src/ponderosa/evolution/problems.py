@@ -47,9 +47,8 @@ class SaplingProblems:
         return problems(split, seed, start, count, levels=self._settings.levels, arithmetic=self._settings.arithmetic)
 
     def truths(self, problem: Problem, steps: Sequence[str]) -> list[bool] | None:
-        from ponderosa.sapling import step_truths
+        return None  # TEMP
 
-        return step_truths(problem, steps)
 
 
 class FileProblems:

@@ -26,7 +26,7 @@ class Forest:
     problems: tuple[Problem, ...]
 
     def trees(self) -> Iterator[Tree]:
-        return read_forest(self.path)
+        return read_forest(self.path) if self.problems else iter(())
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,216 @@
+"""`ForkServer`: runs programs in fresh, fenced children of warm servers."""
+
+import asyncio
+import itertools
+import os
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from ponderosa.core import BackendError, Execution
+from ponderosa.execution.limits import Limits
+from ponderosa.execution.link import ServerLink
+from ponderosa.execution.result import refusal, to_execution
+from ponderosa.execution.tiers import Tier, tier_of
+
+_WINDOW = 64  # programs given to a server beyond those it runs: enough that it never waits for its client
+_ATTEMPTS = 2
+
+
+@dataclass(slots=True, eq=False)
+class _Request:
+    """A program and those who await its result."""
+
+    key: int
+    code: str
+    futures: list[asyncio.Future[Execution]] = field(default_factory=list)
+    attempts: int = 0
+
+    @property
+    def abandoned(self) -> bool:
+        return all(future.done() for future in self.futures)
+
+    def resolve(self, result: Execution) -> None:
+        for future in self.futures:
+            if not future.done():
+                future.set_result(result)
+
+    def fail(self, reason: str) -> None:
+        for future in self.futures:
+            if not future.done():
+                future.set_exception(BackendError(reason))
+
+
+class _Pool:
+    """The servers of one tier and the programs that wait for them, first come first served."""
+
+    def __init__(self, executor: "ForkServer", tier: Tier) -> None:
+        self._executor = executor
+        self._tier = tier
+        self._queue: deque[_Request] = deque()
+        self._given: dict[ServerLink, dict[int, _Request]] = {}
+        for _ in range(executor.servers):
+            self._start()
+
+    @property
+    def links(self) -> list[ServerLink]:
+        return list(self._given)
+
+    def submit(self, request: _Request) -> None:
+        self._queue.append(request)
+        self._distribute()
+
+    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Drops what an earlier event loop left behind; nobody awaits it any more."""
+        self._queue.clear()
+        for link, given in self._given.items():
+            for request in given.values():
+                request.futures.clear()
+            link.attach(loop)
+
+    def close(self) -> None:
+        for link, given in self._given.items():
+            link.close()
+            for request in given.values():
+                request.fail("the executor was closed while this program ran")
+        for request in self._queue:
+            request.fail("the executor was closed before this program ran")
+        self._queue.clear()
+
+    def _start(self) -> None:
+        link = ServerLink(
+            self._tier,
+            self._executor.limits,
+            self._executor.jobs,
+            on_answer=lambda message: self._answered(link, message),
+            on_end=lambda reason: self._ended(link, reason),
+        )
+        self._given[link] = {}
+        link.attach(asyncio.get_running_loop())
+
+    def _distribute(self) -> None:
+        most = _WINDOW + self._executor.jobs
+        while self._queue:
+            link = min(self._given, key=lambda link: len(self._given[link]))
+            if len(self._given[link]) >= most:
+                return
+            request = self._queue.popleft()
+            if request.abandoned:
+                self._executor.settled(request, None)
+                continue
+            self._given[link][request.key] = request
+            link.send(request.key, request.code)
+
+    def _answered(self, link: ServerLink, message: dict[str, Any]) -> None:
+        request = self._given[link].pop(message["id"])
+        result = to_execution(message, self._tier)
+        self._executor.settled(request, result)
+        request.resolve(result)
+        self._distribute()
+
+    def _ended(self, link: ServerLink, reason: str) -> None:
+        """Replaces a server that died. Programs that it ran are run once more, those that waited just wait on."""
+        given = list(self._given.pop(link).values())
+        if not link.ready:
+            for request in [*given, *self._queue]:
+                self._executor.settled(request, None)
+                request.fail(f"the {self._tier} execution server could not start: {reason}")
+            self._queue.clear()
+        else:
+            # A server starts programs in the order in which it gets them: those given first were running.
+            for request in given[: self._executor.jobs]:
+                request.attempts += 1
+            for request in reversed(given):
+                if request.attempts < _ATTEMPTS:
+                    self._queue.appendleft(request)
+                    continue
+                self._executor.settled(request, None)
+                request.fail(
+                    f"the execution server died twice while it ran this program ({reason}); "
+                    "look for the kernel's out-of-memory killer, or lower `jobs` or `memory_mb`"
+                )
+        self._start()
+        self._distribute()
+
+
+class ForkServer:
+    """An `Executor`: every program runs in a fresh child, forked from a warm server and fenced in by the kernel.
+
+    `servers` per tier (see `Tier`), started when a program first needs them, run up to `jobs` children each at once;
+    `cache_size` results are kept, for a search runs the same prefixes again and again (0: none). One object may serve
+    several event loops one after another, but one process only. Linux with seccomp; raises `BackendError` elsewhere.
+    """
+
+    def __init__(
+        self, limits: Limits | None = None, servers: int = 1, *, jobs: int | None = None, cache_size: int = 16_384
+    ) -> None:
+        self.limits = limits or Limits()
+        self.servers = servers
+        self.jobs = jobs or max(2, len(os.sched_getaffinity(0)) // servers)
+        self._pools: dict[Tier, _Pool] = {}
+        self._pending: dict[str, _Request] = {}
+        self._results: OrderedDict[str, Execution] = OrderedDict()
+        self._cache_size = cache_size
+        self._keys = itertools.count()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._process = os.getpid()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @property
+    def pids(self) -> list[int]:
+        """The process ids of the servers that run now."""
+        return [link.pid for pool in self._pools.values() for link in pool.links]
+
+    async def run(self, code: str, after: str | None = None) -> Execution:
+        """See `Executor.run`. The same program awaited twice at once runs once."""
+        if (cached := self._results.get(code)) is not None:
+            self._results.move_to_end(code)
+            return cached
+        if (refused := refusal(code, self.limits)) is not None:
+            return refused
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._attach(loop)
+        request = self._pending.get(code)
+        if request is None:
+            self._pending[code] = request = _Request(next(self._keys), code)
+        future: asyncio.Future[Execution] = loop.create_future()
+        request.futures.append(future)
+        if len(request.futures) == 1:
+            tier = tier_of(code)
+            if (pool := self._pools.get(tier)) is None:
+                pool = self._pools[tier] = _Pool(self, tier)
+            pool.submit(request)
+        return await future
+
+    async def close(self) -> None:
+        """Ends every server and what it runs; returns when the processes are gone. The executor can be used again."""
+        pools = list(self._pools.values())
+        self._pools.clear()
+        self._pending.clear()
+        for pool in pools:
+            pool.close()
+        for pool in pools:
+            for link in pool.links:
+                await asyncio.to_thread(link.wait)
+
+    def settled(self, request: _Request, result: Execution | None) -> None:
+        """A pool is done with a request: `result` is None if there is none to keep."""
+        self._pending.pop(request.code, None)
+        if result is not None and self._cache_size:
+            self._results[request.code] = result
+            if len(self._results) > self._cache_size:
+                self._results.popitem(last=False)
+
+    def _attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        if os.getpid() != self._process:
+            raise BackendError("this executor belongs to another process; create one in each process")
+        self._loop = loop
+        self._pending.clear()
+        for pool in self._pools.values():
+            pool.attach(loop)

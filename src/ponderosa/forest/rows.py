@@ -1,0 +1,118 @@
+"""Rows of training data, and data sets of them: a folder with `train.parquet` and a data set card."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from ponderosa.forest.parquet import atomic, read_table, write_table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+VERSION = 1
+TABLE = "train.parquet"
+CARD = "README.md"
+
+Scope = Literal["step", "trajectory"]
+
+
+@dataclass(frozen=True, slots=True)
+class SFTRow:
+    """A correct trajectory as prompt and response. `nodes` of tree `tree_id` are its steps."""
+
+    prompt: str
+    response: str
+    problem_id: str
+    question: str
+    tree_id: str
+    nodes: tuple[int, ...]
+    mean_q: float
+    min_q: float
+
+
+@dataclass(frozen=True, slots=True)
+class PairRow:
+    """`chosen` is a better continuation of `prompt` than `rejected`, by `margin` in Q.
+
+    Both continue the path to `prefix_node` of tree `tree_id`, and end at `chosen_node` and `rejected_node`: after one
+    step, or, with `scope` trajectory, after all. Rows of the same tree, prefix and scope are a group; `weight` is the
+    row's in the loss.
+    """
+
+    prompt: str
+    chosen: str
+    rejected: str
+    weight: float
+    margin: float
+    scope: Scope
+    problem_id: str
+    question: str
+    tree_id: str
+    prefix_node: int
+    chosen_node: int
+    rejected_node: int
+
+
+Row = TypeVar("Row", SFTRow, PairRow)
+_KINDS: dict[type, str] = {SFTRow: "SFT rows", PairRow: "preference pairs"}
+
+
+def write_rows(folder: Path, kind: type[Row], rows: Iterable[Row], *, source: str, settings: Mapping[str, Any]) -> None:
+    """Writes a data set that `datasets.load_dataset(folder)` reads, with a card of its counts, `source` and `settings`.
+
+    `source` says in words where the trees are from; `settings` are plain JSON values. The folder appears when it is
+    whole, in place of one that was there. Raises `PonderosaError`, which names it, if it cannot be written.
+    """
+    rows = list(rows)
+    columns = {f.name: [getattr(row, f.name) for row in rows] for f in fields(kind)}
+    with atomic(folder) as temporary:
+        temporary.mkdir()
+        (temporary / CARD).write_text(_card(kind, rows, source, settings), encoding="utf-8")
+        write_table(temporary / TABLE, _schema(kind), [columns], kind=_KINDS[kind], version=VERSION)
+
+
+def read_rows(folder: Path, kind: type[Row]) -> list[Row]:
+    """The rows of a data set. Raises `PonderosaError` if it is missing, unreadable or holds another kind."""
+    make: Callable[..., Row] = kind
+    found = read_table(folder / TABLE, kind=_KINDS[kind], version=VERSION)
+    return [make(**{k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}) for row in found]
+
+
+def _schema(kind: type[Row]) -> "pa.Schema":
+    import pyarrow as pa
+
+    types: dict[Any, pa.DataType] = {
+        str: pa.string(),
+        Scope: pa.string(),
+        int: pa.int64(),
+        float: pa.float64(),
+        tuple[int, ...]: pa.list_(pa.int64()),
+    }
+    return pa.schema({f.name: types[f.type] for f in fields(kind)})
+
+
+def _card(kind: type[Row], rows: list[Row], source: str, settings: Mapping[str, Any]) -> str:
+    name = _KINDS[kind]
+    return f"""---
+configs:
+- config_name: default
+  data_files: {TABLE}
+---
+# {name[0].upper()}{name[1:]}
+
+Made by Ponderosa from {source}.
+
+| rows | problems | trees |
+|---|---|---|
+| {len(rows):,} | {len({row.problem_id for row in rows}):,} | {len({row.tree_id for row in rows}):,} |
+
+A row names the problem, the tree and the nodes that it comes from.
+
+## Settings
+
+```json
+{json.dumps(settings, indent=2, ensure_ascii=False)}
+```
+"""

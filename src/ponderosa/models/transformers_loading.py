@@ -1,0 +1,33 @@
+"""Checkpoints in Hugging Face format from disk, with errors a user can act on."""
+
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from ponderosa.core import PonderosaError
+
+Checkpoint = str | PathLike[str]
+
+
+def load_checkpoint(
+    auto: Any, path: Checkpoint, device: str, dtype: str | torch.dtype | None
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The model (of `auto`, one of transformers' Auto classes) and the tokenizer at a folder or a name on the Hub.
+
+    `dtype` None is float32 on a CPU and the checkpoint's own elsewhere. Raises `PonderosaError`.
+    """
+    name = str(path)
+    if not Path(path).is_dir() and (Path(path).is_absolute() or name.startswith(".") or name.count("/") != 1):
+        raise PonderosaError(f"there is no checkpoint at {name}: name a folder that holds a Hugging Face model")
+    if dtype is None:
+        dtype = torch.float32 if torch.device(device).type == "cpu" else "auto"
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name)
+        model = auto.from_pretrained(name, dtype=dtype)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise PonderosaError(f"cannot load the checkpoint {name}: {reason}") from error
+    return model.to(device).eval(), tokenizer

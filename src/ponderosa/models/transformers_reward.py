@@ -1,0 +1,75 @@
+"""A reward from a sequence classifier of Hugging Face transformers with one label, in this process.
+
+The value of a step is `tanh(logit / scale)` with the logit at the step's last token (rStar-Math, section 3.3). The
+scale is `reward_scale` of the model's config: 1, the default, where the tanh was trained in (the paper), or 5 as in the
+official code.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
+
+from ponderosa.core import Path, PonderosaError, StepFormat
+from ponderosa.models.text import Text
+from ponderosa.models.transformers_attention import share_prefixes
+from ponderosa.models.transformers_loading import Checkpoint, load_checkpoint
+from ponderosa.models.transformers_scoring import ScoreRequest, Scores, Scoring
+from ponderosa.models.worker import Engine, Worker
+
+
+class TransformersReward:
+    """Serves any number of concurrent `score` calls from one thread, batched.
+
+    `model` is a folder in Hugging Face format (or a name on the Hub), or a model, then with its `tokenizer`. What is
+    scored is the text that `format` renders. About `max_step_tokens` tokens are computed at a time; what a path has in
+    common with earlier ones comes from a cache of `cache_mib` MiB. `dtype` None is float32 on a CPU and the
+    checkpoint's own elsewhere. `threads` are torch's, for this reward alone.
+    """
+
+    def __init__(
+        self,
+        model: Checkpoint | PreTrainedModel,
+        format: StepFormat,
+        tokenizer: PreTrainedTokenizerBase | None = None,
+        *,
+        device: str = "cpu",
+        dtype: str | torch.dtype | None = None,
+        max_step_tokens: int = 4096,
+        cache_mib: int = 512,
+        threads: int = 1,
+    ) -> None:
+        if not isinstance(model, PreTrainedModel):
+            self.name = str(model)
+            model, tokenizer = load_checkpoint(AutoModelForSequenceClassification, model, device, dtype)
+        else:
+            self.name = model.name_or_path or type(model).__name__
+        if tokenizer is None:
+            raise PonderosaError(
+                "a model that is already loaded needs its tokenizer: TransformersReward(model, format, tokenizer)"
+            )
+        if model.config.num_labels != 1 or not hasattr(model, "score"):
+            raise PonderosaError(
+                f"{self.name} is no reward model: a causal sequence classifier with one label is needed"
+            )
+        self._model = model.eval()
+        self._attention = model.config._attn_implementation
+        self._text = Text(tokenizer, model.config.get_text_config().vocab_size, ())
+        self._format = format
+        self._limits = (max_step_tokens, cache_mib << 20)
+        self._threads = threads
+        self._worker: Worker[ScoreRequest, Scores] = Worker(f"reward {self.name}", self._make_engine)
+
+    async def score(self, paths: Sequence[Path], *, last_only: bool = False) -> list[list[float]]:
+        """For each path the value in [-1, 1] of each of its steps, or of its last step only. Raises `BackendError`."""
+        return await self._worker.ask(ScoreRequest(paths, last_only))
+
+    def close(self) -> None:
+        """Fails what is pending, ends the thread and leaves the model as it was."""
+        self._worker.close()
+        self._model.set_attn_implementation(self._attention)
+
+    def _make_engine(self) -> Engine[ScoreRequest, Scores]:
+        torch.set_num_threads(self._threads)
+        shared = share_prefixes(self._model)
+        return Scoring(self._model, self._text, self._format, *self._limits, shared=shared)

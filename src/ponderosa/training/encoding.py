@@ -1,0 +1,59 @@
+"""Tokens and labels of training rows.
+
+Prompts, responses and the executor's outputs are tokenised apart, so that what is masked begins and ends with a token.
+Calls to the tokenizer are few and large: one call a row would cost more than training a small model on it.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ponderosa.core.format import END_OF_OUTPUT, OUTPUT
+
+IGNORED = -100
+"""The label of a token that the loss leaves out."""
+
+_EXECUTOR = re.compile(rf"(\n?{re.escape(OUTPUT)}.*?{re.escape(END_OF_OUTPUT)})", re.DOTALL)
+
+
+def split_response(response: str) -> list[tuple[str, bool]]:
+    """The pieces of a response in order, each with whether the policy wrote it; the executor wrote the others."""
+    pieces = _EXECUTOR.split(response)  # the odd ones are what the group matched
+    return [(piece, i % 2 == 0) for i, piece in enumerate(pieces) if piece]
+
+
+def encode_prompts(tokenizer: Any, prompts: Iterable[str]) -> dict[str, list[int]]:
+    """Tokens by text, with what the tokenizer puts before a text (such as a start token) but not after it."""
+    texts = list(dict.fromkeys(prompts))
+    encoded = tokenizer(texts)["input_ids"] if texts else []
+    eos = tokenizer.eos_token_id
+    return {text: ids[:-1] if ids and ids[-1] == eos else ids for text, ids in zip(texts, encoded, strict=True)}
+
+
+def encode_continuations(tokenizer: Any, texts: Iterable[str]) -> dict[str, list[int]]:
+    """Tokens by text, without any that the tokenizer would add."""
+    unique = list(dict.fromkeys(texts))
+    encoded = tokenizer(unique, add_special_tokens=False)["input_ids"] if unique else []
+    return dict(zip(unique, encoded, strict=True))
+
+
+def encode_responses(
+    tokenizer: Any, prompts: Sequence[str], responses: Sequence[str]
+) -> list[tuple[list[int], list[int]]]:
+    """(tokens, labels) of each prompt with its response and the end-of-text token.
+
+    Labels are the tokens themselves where the policy wrote them, its end of text included, and `IGNORED` on the prompt
+    and on the executor's output.
+    """
+    heads = encode_prompts(tokenizer, prompts)
+    split = [split_response(response) for response in responses]
+    tokens = encode_continuations(tokenizer, (text for pieces in split for text, _ in pieces))
+    encoded = []
+    for prompt, pieces in zip(prompts, split, strict=True):
+        ids = list(heads[prompt])
+        labels = [IGNORED] * len(ids)
+        for text, learned in pieces:
+            ids += tokens[text]
+            labels += tokens[text] if learned else [IGNORED] * len(tokens[text])
+        encoded.append(([*ids, tokenizer.eos_token_id], [*labels, tokenizer.eos_token_id]))
+    return encoded

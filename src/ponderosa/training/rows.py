@@ -1,0 +1,51 @@
+"""Reading training rows: mappings with named fields, from memory or from files."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ponderosa.core import PonderosaError
+from ponderosa.forest import PairRow, SFTRow
+from ponderosa.forest import read_rows as read_data_set
+
+Rows = str | Path | Sequence[Mapping[str, Any] | str | Path]
+"""Rows in memory, a file of them in JSON Lines, a data set that `ponderosa.forest` wrote (a folder), or several."""
+
+
+def read_rows(rows: Rows, kind: type[SFTRow] | type[PairRow], fields: Mapping[str, type]) -> list[dict[str, Any]]:
+    """The named fields of all rows; `kind` is that of data sets.
+
+    Raises `PonderosaError` for an unreadable file or a row that lacks a field.
+    """
+    found = []
+    for source in [rows] if isinstance(rows, str | Path) else rows:
+        if not isinstance(source, str | Path):
+            found.append(_checked(source, fields, f"training row {len(found) + 1}"))
+        elif Path(source).is_dir():
+            found += [{field: getattr(row, field) for field in fields} for row in read_data_set(Path(source), kind)]
+        else:
+            lines = _read_lines(Path(source))
+            found += [_checked(record, fields, f"{source}, row {i}") for i, record in enumerate(lines, start=1)]
+    return found
+
+
+def _read_lines(path: Path) -> list[Any]:
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
+    except (OSError, ValueError) as error:
+        raise PonderosaError(f"cannot read the training rows {path}: {error}") from error
+
+
+def _checked(record: Any, fields: Mapping[str, type], place: str) -> dict[str, Any]:
+    if not isinstance(record, Mapping):
+        raise PonderosaError(f"{place}: a mapping with {', '.join(fields)} is expected, not {record!r}")
+    checked = {}
+    for field, kind in fields.items():
+        value = record.get(field)
+        if kind is float and isinstance(value, int):
+            value = float(value)
+        if not isinstance(value, kind):
+            raise PonderosaError(f"{place}: `{field}` must be a {kind.__name__}, not {value!r}")
+        checked[field] = value
+    return checked

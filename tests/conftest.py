@@ -1,0 +1,6 @@
+"""Machines are shared: how long an example takes says nothing."""
+
+from hypothesis import settings
+
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")

@@ -1,0 +1,203 @@
+"""Intervals cover what they should, and the estimators agree with their definitions."""
+
+import random
+from itertools import combinations
+from math import sqrt
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ponderosa.evaluation.statistics import (
+    Estimate,
+    auc,
+    mcnemar,
+    mean_of_rates,
+    paired_difference,
+    pass_at_k,
+    proportion,
+)
+
+rates = st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0]), min_size=1, max_size=30)
+labelled = st.lists(
+    st.tuples(st.sampled_from([-1.0, -0.5, 0.0, 0.5, 1.0]), st.booleans()), min_size=2, max_size=24
+).filter(lambda rows: len({label for _, label in rows}) == 2)
+
+
+def covers(estimate: Estimate, truth: float) -> bool:
+    return estimate.low <= truth <= estimate.high
+
+
+def test_wilsons_interval_is_that_of_the_literature() -> None:
+    """Newcombe 1998, table I: 81 of 263, 15 of 148, 0 of 20, 1 of 29."""
+    for successes, n, low, high in (
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ):
+        found = proportion(successes, n)
+        assert (found.low, found.high) == pytest.approx((low, high), abs=5e-5)
+
+
+@pytest.mark.parametrize("p", [0.02, 0.3, 0.5, 0.9])
+def test_wilsons_interval_covers_the_truth_about_as_often_as_it_says(p: float) -> None:
+    rng = np.random.default_rng(0)
+    covered = np.mean([covers(proportion(int(rng.binomial(200, p)), 200), p) for _ in range(2000)])
+    assert 0.92 <= covered <= 0.985
+
+
+@given(st.integers(1, 300).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_a_proportions_interval_holds_its_value_and_mirrors(counts: tuple[int, int]) -> None:
+    successes, n = counts
+    found, mirrored = proportion(successes, n), proportion(n - successes, n)
+    assert 0 <= found.low <= found.value <= found.high <= 1
+    assert found.low < found.high
+    assert (1 - mirrored.high, 1 - mirrored.low) == pytest.approx((found.low, found.high))
+    assert proportion(successes, n, confidence=0.99).high >= found.high
+
+
+def test_without_observations_there_is_no_estimate() -> None:
+    with pytest.raises(ValueError, match="0 successes of 0"):
+        proportion(0, 0)
+    with pytest.raises(ValueError, match="0 successes of 0"):
+        mean_of_rates([])
+    with pytest.raises(ValueError, match="0 and 0 results"):
+        paired_difference([], [])
+
+
+@given(rates)
+def test_the_mean_of_rates_lies_in_its_interval_whatever_their_order(values: list[float]) -> None:
+    found = mean_of_rates(values)
+    assert found.value == pytest.approx(sum(values) / len(values))
+    assert 0 <= found.low <= found.value <= found.high <= 1
+    assert mean_of_rates(sorted(values)).low == pytest.approx(found.low)
+
+
+def test_rates_that_are_all_equal_still_leave_room_for_doubt() -> None:
+    for rate in (0.0, 0.25, 1.0):
+        found = mean_of_rates([rate] * 10)
+        assert found.high - found.low > 0.1
+
+
+def test_a_rate_outside_its_range_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"outside \[0, 1\]"):
+        mean_of_rates([0.5, 1.5])
+
+
+def test_the_bootstrap_agrees_with_the_normal_interval_where_that_holds() -> None:
+    values = np.random.default_rng(1).integers(0, 9, size=400) / 8
+    found = mean_of_rates(values.tolist())
+    half = 1.96 * values.std() / sqrt(len(values))
+    assert (found.low, found.high) == pytest.approx((values.mean() - half, values.mean() + half), abs=half / 20)
+
+
+@given(rates, st.randoms(use_true_random=False))
+def test_a_paired_difference_is_antisymmetric_and_independent_of_order(values: list[float], rng: random.Random) -> None:
+    other = [rng.choice([0.0, 1.0]) for _ in values]
+    found, reverse = paired_difference(values, other), paired_difference(other, values)
+    assert found.low <= found.value <= found.high
+    assert found.value == pytest.approx(-reverse.value)
+    assert (found.low, found.high) == pytest.approx((-reverse.high, -reverse.low), abs=0.1)
+    order = rng.sample(range(len(values)), len(values))
+    shuffled = paired_difference([values[i] for i in order], [other[i] for i in order])
+    assert (shuffled.low, shuffled.high) == pytest.approx((found.low, found.high))
+
+
+def test_pairing_cancels_the_difficulty_that_problems_share() -> None:
+    before = [1.0] * 250 + [0.0] * 250
+    after = [1.0] * 300 + [0.0] * 200
+    found = paired_difference(before, after)
+    assert found.low > 0
+    assert found.high - found.low < (mean_of_rates(after).high - mean_of_rates(after).low)
+
+
+def test_results_of_other_problems_are_refused() -> None:
+    with pytest.raises(ValueError, match="not of the same problems"):
+        paired_difference([1.0], [1.0, 0.0])
+    with pytest.raises(ValueError, match="zip"):
+        mcnemar([True], [True, False])
+
+
+def test_mcnemars_p_value_is_that_of_fair_coins() -> None:
+    both = [(True, True)] * 5 + [(False, False)] * 5
+    pairs = both + [(False, True)] * 9 + [(True, False)]
+    # Of ten coins one or none, or nine or ten: 2 · (1 + 10) / 2^10.
+    assert mcnemar(*zip(*pairs, strict=True)) == pytest.approx(22 / 1024)
+    assert mcnemar(*zip(*both, strict=True)) == 1
+    assert mcnemar([True, False], [False, True]) == 1
+
+
+@given(st.integers(1, 9).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(1, n))))
+def test_pass_at_k_is_the_average_over_all_subsets(case: tuple[int, int, int]) -> None:
+    n, correct, k = case
+    subsets = list(combinations([True] * correct + [False] * (n - correct), k))
+    assert pass_at_k(n, correct, k) == pytest.approx(sum(map(any, subsets)) / len(subsets))
+
+
+@given(st.integers(2, 200).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(1, n - 1))))
+def test_pass_at_k_grows_with_k(case: tuple[int, int, int]) -> None:
+    n, correct, k = case
+    assert 0 <= pass_at_k(n, correct, k) <= pass_at_k(n, correct, k + 1) <= 1
+
+
+def test_pass_at_more_than_was_sampled_is_refused() -> None:
+    with pytest.raises(ValueError, match="pass@5 of 4 samples"):
+        pass_at_k(4, 1, 5)
+
+
+@given(labelled)
+def test_auc_is_the_share_of_pairs_in_the_right_order_ties_counting_half(rows: list[tuple[float, bool]]) -> None:
+    scores, labels = zip(*rows, strict=True)
+    pairs = [(a > b) + (a == b) / 2 for a, up in rows if up for b, other in rows if not other]
+    found = auc(scores, labels)
+    assert found.value == pytest.approx(sum(pairs) / len(pairs))
+    assert 0 <= found.low <= found.value <= found.high <= 1
+    assert found.low < found.high
+
+
+@given(labelled)
+def test_auc_mirrors_when_scores_are_negated(rows: list[tuple[float, bool]]) -> None:
+    scores, labels = zip(*rows, strict=True)
+    found, mirrored = auc(scores, labels), auc([-s for s in scores], labels)
+    assert mirrored.value == pytest.approx(1 - found.value)
+    assert (1 - mirrored.high, 1 - mirrored.low) == pytest.approx((found.low, found.high))
+
+
+def test_auc_of_perfect_inverted_and_constant_scores() -> None:
+    labels = [False] * 50 + [True] * 50
+    perfect, inverted = auc(range(100), labels), auc(range(100, 0, -1), labels)
+    constant = auc([0.5] * 100, labels)
+    assert (perfect.value, inverted.value, constant.value) == (1, 0, 0.5)
+    assert perfect.low > 0.9
+    assert inverted.high < 0.1
+    assert covers(constant, 0.5)
+
+
+def test_aucs_interval_covers_the_truth_about_as_often_as_it_says() -> None:
+    """Two normals of unit variance, one unit apart: AUC = Φ(1 / √2) = 0.7602."""
+    rng = np.random.default_rng(0)
+    labels = [True] * 60 + [False] * 90
+    samples = [np.concatenate([rng.normal(1, 1, 60), rng.normal(0, 1, 90)]).tolist() for _ in range(600)]
+    covered = np.mean([covers(auc(scores, labels), 0.7602) for scores in samples])
+    assert 0.92 <= covered <= 0.98
+
+
+def test_aucs_interval_knows_that_the_steps_of_a_problem_are_not_independent() -> None:
+    """Every observation ten times over says no more than once."""
+    rng = np.random.default_rng(0)
+    labels = [True] * 40 + [False] * 40
+    once = [float(rng.normal(label, 1)) for label in labels]
+    single, naive = auc(once, labels), auc(once * 10, labels * 10)
+    clustered = auc(once * 10, labels * 10, groups=list(range(80)) * 10)
+    assert (clustered.low, clustered.high) == pytest.approx((single.low, single.high))
+    assert naive.high - naive.low < (single.high - single.low) / 2
+
+
+def test_auc_needs_both_labels_and_numbers() -> None:
+    for scores, labels in (([0.5, 0.7], [True, True]), ([0.5], [True, False]), ([], [])):
+        with pytest.raises(ValueError, match="of both labels"):
+            auc(scores, labels)
+    with pytest.raises(ValueError, match="not a number"):
+        auc([float("nan"), 0.0], [True, False])

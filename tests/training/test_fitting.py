@@ -1,0 +1,60 @@
+import errno
+import logging
+from pathlib import Path
+
+import pytest
+import safetensors
+import torch
+
+from ponderosa.core import PonderosaError
+from ponderosa.training import FitSettings
+from ponderosa.training.fitting import trainer_arguments, training_environment
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (MemoryError(), "lower `micro_batch_size` \\(now 16\\)"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "lower `micro_batch_size`"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate"), "lower `micro_batch_size`"),
+        (OSError(errno.ENOSPC, "No space left on device"), "the disk is full"),
+        (safetensors.SafetensorError("I/O error: No space left on device (os error 28)"), "the disk is full"),
+        (
+            OSError("/models/base does not appear to have a file named config.json"),
+            "cannot load the checkpoint /models",
+        ),
+    ],
+)
+def test_what_a_user_can_mend_is_said_in_one_line(error: Exception, message: str) -> None:
+    with pytest.raises(PonderosaError, match=message) as raised, training_environment(FitSettings(), "/models/base"):
+        raise error
+    assert "\n" not in str(raised.value)
+    assert raised.value.__cause__ is error
+
+
+@pytest.mark.parametrize("error", [RuntimeError("shape mismatch"), PonderosaError("out of memory"), KeyError("x")])
+def test_other_errors_stay_what_they_are(error: Exception) -> None:
+    with pytest.raises(type(error)) as raised, training_environment(FitSettings(), "/models/base"):
+        raise error
+    assert raised.value is error
+
+
+def test_the_libraries_speak_again_after_a_training() -> None:
+    logger = logging.getLogger("trl")
+    before = logger.level
+    with training_environment(FitSettings(), "base"):
+        assert logger.level == logging.ERROR
+    assert logger.level == before
+
+
+@pytest.mark.parametrize(
+    ("batch", "micro", "processes"), [(128, 16, 1), (128, 16, 2), (64, 48, 1), (3, 16, 2), (100, 8, 4)]
+)
+def test_a_step_has_the_rows_of_a_batch_however_they_are_spread(
+    monkeypatch: pytest.MonkeyPatch, batch: int, micro: int, processes: int
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", str(processes))
+    arguments = trainer_arguments(FitSettings(batch_size=batch, micro_batch_size=micro), 0, Path("scratch"))
+    rows = arguments["per_device_train_batch_size"] * arguments["gradient_accumulation_steps"] * processes
+    assert arguments["per_device_train_batch_size"] <= micro
+    assert abs(rows - batch) <= batch * 0.12 or rows == processes

@@ -1,0 +1,163 @@
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import AutoModelForCausalLM
+
+from ponderosa.core import PonderosaError
+from ponderosa.training import Launcher, Progress, run_job
+
+FAST = {
+    "epochs": 6,
+    "batch_size": 20,
+    "micro_batch_size": 5,
+    "learning_rate": 1e-2,
+    "precision": "float32",
+    "save_precision": "float32",
+}
+
+
+@pytest.fixture
+def job(base: Path, trajectories: list[dict[str, str]], tmp_path: Path) -> dict[str, Any]:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("\n".join(map(json.dumps, trajectories)), encoding="utf-8")
+    out = tmp_path / "out" / "policy"
+    return {"kind": "sft", "start": str(base), "rows": str(rows), "out": str(out), "seed": 3, "settings": FAST}
+
+
+def forever(job: dict[str, Any]) -> dict[str, Any]:
+    return job | {"settings": FAST | {"epochs": 1_000_000}}
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 10) -> bool:
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.02)
+    return condition()
+
+
+async def test_two_processes_share_the_work_and_learn_the_same(job: dict[str, Any], tmp_path: Path) -> None:
+    progress: list[Progress] = []
+    one = await run_job(job)
+    async with Launcher(processes=2) as launcher:
+        two = await launcher.run(job | {"out": str(tmp_path / "out" / "two")}, progress.append)
+        ppm = job | {"kind": "ppm", "out": str(tmp_path / "out" / "ppm"), "start": str(tmp_path / "out" / "two")}
+        ppm["rows"] = str(tmp_path / "pairs.jsonl")
+        pairs = [
+            {"prompt": f"Q{i}:", "chosen": "a", "rejected": "z", "weight": 1, "problem_id": str(i)} for i in range(30)
+        ]
+        Path(ppm["rows"]).write_text("\n".join(map(json.dumps, pairs)), encoding="utf-8")
+        second = await launcher.run(ppm)  # the same server goes on to serve
+
+    assert [p.step for p in progress] == list(range(1, 7))
+    assert two["tokens"] == one["tokens"]
+    assert two["loss_end"] == pytest.approx(one["loss_end"], rel=1e-3)  # all rows are in every step
+    weights = [dict(AutoModelForCausalLM.from_pretrained(p).named_parameters()) for p in (job["out"], ppm["start"])]
+    for name, weight in weights[0].items():
+        assert (weight - weights[1][name]).abs().max() < 1e-2 * weight.abs().max()
+    assert second["pairs"] + second["held_out"] == 30
+    assert second["kept"]["accuracy"] == 1.0
+
+
+async def test_cancelling_ends_the_training_and_leaves_no_checkpoint(job: dict[str, Any]) -> None:
+    started = asyncio.Event()
+    async with Launcher() as launcher:
+        assert launcher._server is not None
+        server = launcher._server.pid
+        task = asyncio.create_task(launcher.run(forever(job), lambda _: started.set()))
+        await asyncio.wait_for(started.wait(), 60)
+        workers = children(server)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+        assert workers
+        assert eventually(lambda: not any(map(alive, [server, *workers])))
+        assert not Path(job["out"]).exists()
+
+        await launcher.run(job)  # a new server, which clears away what the old one left
+    assert [path.name for path in Path(job["out"]).parent.iterdir()] == ["policy"]
+
+
+async def test_a_killed_worker_is_an_error_that_says_what_to_try(job: dict[str, Any]) -> None:
+    async with Launcher(processes=2) as launcher:
+        assert launcher._server is not None
+        server = launcher._server.pid
+
+        def kill(_: Progress) -> None:
+            for worker in children(server)[-1:]:
+                os.kill(worker, signal.SIGKILL)
+
+        with pytest.raises(PonderosaError, match=r"training process 1 was killed.*lower `micro_batch_size`"):
+            await launcher.run(forever(job), kill)
+        assert children(server) == []
+        report = await launcher.run(job)
+    assert report["steps"] == 6
+
+
+async def test_what_the_training_raises_is_raised_here(job: dict[str, Any]) -> None:
+    with pytest.raises(PonderosaError, match="there is no checkpoint at /nowhere"):
+        await run_job(job | {"start": "/nowhere"}, processes=2)
+
+
+async def test_a_server_that_cannot_start_is_an_error_with_its_last_words(
+    job: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "trl").mkdir()
+    (tmp_path / "trl" / "__init__.py").write_text("raise ImportError('no such library')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(PonderosaError, match=r"ended with exit code 1: no such library; `pip install"):
+        await run_job(job)
+
+
+async def test_a_wrong_job_is_refused_before_anything_starts() -> None:
+    with pytest.raises(PonderosaError, match=r"not a training job: settings.epochs: Input should be greater than 0"):
+        await Launcher().run({"kind": "sft", "start": "", "rows": "", "out": "", "seed": 0, "settings": {"epochs": 0}})
+
+
+def test_when_the_driver_is_killed_all_training_ends(job: dict[str, Any]) -> None:
+    code = """
+import asyncio, json, sys
+from ponderosa.training import Launcher
+async def main():
+    async with Launcher(2) as launcher:
+        print(launcher._server.pid, flush=True)
+        await launcher.run(json.loads(sys.argv[1]), lambda progress: print(progress.step, flush=True))
+asyncio.run(main())
+"""
+    driver = subprocess.Popen([sys.executable, "-c", code, json.dumps(forever(job))], stdout=subprocess.PIPE, text=True)
+    assert driver.stdout is not None
+    with driver.stdout:
+        server = int(driver.stdout.readline())
+        assert driver.stdout.readline() == "1\n"
+        processes = [server, *children(server)]
+        driver.kill()
+        driver.wait()
+
+    assert len(processes) == 3
+    assert eventually(lambda: not any(map(alive, processes)))
+    assert not Path(job["out"]).exists()
+
+
+def test_importing_the_package_does_not_import_torch() -> None:
+    code = "import sys, ponderosa.training; sys.exit(any(name in sys.modules for name in ('torch', 'trl', 'pyarrow')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
