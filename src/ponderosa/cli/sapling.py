@@ -30,3 +30,25 @@ def problems(split: str = "train", *, count: int = 5, seed: int = 0, level: list
         raise PonderosaError(f"there is no split {split}: choose train, dev or test")
     for problem in make(split, seed, 0, count, levels=tuple(level or (1, 2, 3, 4, 5))):
         print(json.dumps({"id": problem.id, "question": problem.question, "answer": problem.answer}))
+
+
+@app.command
+def pretrain(out: Path, *, tokens: int = 36_000_000, seed: int = 0, processes: int = 2) -> None:
+    """Make the base again: pre-train a model from nothing on the world's noisy corpus. The same command resumes.
+
+    Parameters
+    ----------
+    out
+        The folder of the checkpoint; the state of a run that is not done lies in it.
+    tokens
+        How many tokens the model reads; all of them fresh.
+    seed
+        The seed of the weights and of the stream of problems.
+    processes
+        Processes of one thread each that share the work.
+    """
+    from ponderosa.sapling.pretrain import Pretraining
+    from ponderosa.sapling.pretrain import pretrain as run
+
+    path = run(out, Pretraining(tokens=tokens, seed=seed, processes=processes))
+    print(f"the base is in {path}")

@@ -7,6 +7,7 @@ shards, and ends when its input ends or its parent dies.
 import asyncio
 import ctypes
 import json
+import logging
 import os
 import signal
 import sys
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from ponderosa.models import Journal
 
 PROGRESS_EVERY_S = 0.5
+logger = logging.getLogger(__name__)
 
 
 class Models:
@@ -80,6 +82,7 @@ async def run_shard(shard: Shard, models: Models, executor: Executor, grader: Gr
             progress.done = shard.stop - shard.start
         else:
             trees = await _search(shard, models, journal, executor, grader, progress)
+        logger.info("%s: %d answers replayed, %d new", out, journal.replayed, journal.recorded)
     write_forest(out, sorted(trees, key=lambda tree: tree.problem_id))
     shard.journal.unlink(missing_ok=True)
 
@@ -185,6 +188,8 @@ def main() -> None:
     if sys.platform == "linux":  # die with the driver, also when it is killed
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the driver, which ends its workers
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
+    logging.getLogger("ponderosa").setLevel(logging.INFO)
     protocol = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever a library prints goes to the log
     asyncio.run(_serve(protocol))

@@ -68,14 +68,14 @@ class _Pool:
                 request.futures.clear()
             link.attach(loop)
 
-    def close(self) -> None:
-        for link, given in self._given.items():
-            link.close()
-            for request in given.values():
-                request.fail("the executor was closed while this program ran")
-        for request in self._queue:
-            request.fail("the executor was closed before this program ran")
+    def close(self, reason: str) -> None:
+        """Ends the servers, which still have to be waited for, and fails what they had and what waited for them."""
+        for request in [*itertools.chain(*(given.values() for given in self._given.values())), *self._queue]:
+            self._executor.settled(request, None)
+            request.fail(reason)
         self._queue.clear()
+        for link in self._given:
+            link.close()
 
     def _start(self) -> None:
         link = ServerLink(
@@ -112,25 +112,37 @@ class _Pool:
         """Replaces a server that died. Programs that it ran are run once more, those that waited just wait on."""
         given = list(self._given.pop(link).values())
         if not link.ready:
-            for request in [*given, *self._queue]:
-                self._executor.settled(request, None)
-                request.fail(f"the {self._tier} execution server could not start: {reason}")
-            self._queue.clear()
+            self._queue.extendleft(reversed(given))
+            self._give_up(
+                f"the {self._tier} execution server could not start: {reason}; "
+                "`SubprocessExecutor` needs less of the system, and protects less"
+            )
+            return
+        # A server starts programs in the order in which it gets them: those given first were running.
+        for request in given[: self._executor.jobs]:
+            request.attempts += 1
+        for request in reversed(given):
+            if request.attempts < _ATTEMPTS:
+                self._queue.appendleft(request)
+                continue
+            self._executor.settled(request, None)
+            request.fail(
+                f"the execution server died twice while it ran this program ({reason}); "
+                "look for the kernel's out-of-memory killer, or lower `jobs` or `memory_mb`"
+            )
+        try:
+            self._start()
+        except BackendError as error:
+            self._give_up(str(error))
         else:
-            # A server starts programs in the order in which it gets them: those given first were running.
-            for request in given[: self._executor.jobs]:
-                request.attempts += 1
-            for request in reversed(given):
-                if request.attempts < _ATTEMPTS:
-                    self._queue.appendleft(request)
-                    continue
-                self._executor.settled(request, None)
-                request.fail(
-                    f"the execution server died twice while it ran this program ({reason}); "
-                    "look for the kernel's out-of-memory killer, or lower `jobs` or `memory_mb`"
-                )
-        self._start()
-        self._distribute()
+            self._distribute()
+
+    def _give_up(self, reason: str) -> None:
+        """Fails everything; the next program of this tier tries anew."""
+        self.close(reason)
+        for link in self.links:
+            link.wait()
+        self._executor.forget(self._tier)
 
 
 class ForkServer:
@@ -190,14 +202,18 @@ class ForkServer:
 
     async def close(self) -> None:
         """Ends every server and what it runs; returns when the processes are gone. The executor can be used again."""
+        if asyncio.get_running_loop() is not self._loop:
+            self._attach(asyncio.get_running_loop())
         pools = list(self._pools.values())
         self._pools.clear()
-        self._pending.clear()
         for pool in pools:
-            pool.close()
-        for pool in pools:
-            for link in pool.links:
-                await asyncio.to_thread(link.wait)
+            pool.close("the executor was closed before this program ended")
+        for link in itertools.chain(*(pool.links for pool in pools)):
+            await asyncio.to_thread(link.wait)
+
+    def forget(self, tier: Tier) -> None:
+        """A pool has given up."""
+        self._pools.pop(tier, None)
 
     def settled(self, request: _Request, result: Execution | None) -> None:
         """A pool is done with a request: `result` is None if there is none to keep."""

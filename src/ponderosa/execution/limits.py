@@ -10,5 +10,5 @@ class Limits:
     wall_s: float = 2.0
     memory_mb: int = 512
     output_bytes: int = 64 * 1024
-    program_bytes: int = 256 * 1024
-    """The length of the program itself; a longer one is refused."""
+    program_length: int = 256 * 1024
+    """Characters of the program itself; a longer one is refused."""

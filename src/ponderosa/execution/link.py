@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable
 from typing import Any
 
+from ponderosa.core import BackendError
 from ponderosa.execution.interpreter import ENVIRONMENT, command, package_folders
 from ponderosa.execution.jail.frames import Decoder, encode
 from ponderosa.execution.limits import Limits
@@ -49,15 +50,19 @@ class ServerLink:
             "packages": package_folders(),
         }
         with theirs:
-            self._process = subprocess.Popen(
-                command("server", settings),
-                stdin=theirs.fileno(),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env=ENVIRONMENT,
-                cwd="/",
-                start_new_session=True,  # Ctrl-C is for the client to handle
-            )
+            try:
+                self._process = subprocess.Popen(
+                    command("server", settings),
+                    stdin=theirs.fileno(),
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    env=ENVIRONMENT,
+                    cwd="/",
+                    start_new_session=True,  # Ctrl-C is for the client to handle
+                )
+            except OSError as error:
+                self._socket.close()
+                raise BackendError(f"the {tier} execution server could not start: {error}") from error
         self._socket.setblocking(False)
 
     @property
@@ -67,6 +72,7 @@ class ServerLink:
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
         """Moves to `loop`; whichever was attached before is over."""
+        self.detach()
         self._loop = loop
         self._flushing = False
         loop.add_reader(self._socket, self._receive)

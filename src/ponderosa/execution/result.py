@@ -23,8 +23,8 @@ def to_execution(record: Mapping[str, Any], tier: str) -> Execution:
 
 def refusal(code: str, limits: Limits) -> Execution | None:
     """The result of a program that is not even started; None for one that is."""
-    if len(code) <= limits.program_bytes:
+    if len(code) <= limits.program_length:
         return None
     return Execution(
-        Status.REFUSED, error_message=f"the program has {len(code)} characters; {limits.program_bytes} are allowed"
+        Status.REFUSED, error_message=f"the program has {len(code)} characters; {limits.program_length} are allowed"
     )

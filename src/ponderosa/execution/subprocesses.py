@@ -1,6 +1,7 @@
 """`SubprocessExecutor`: a fresh interpreter a program, for systems without the kernel primitives of `ForkServer`."""
 
 import asyncio
+import contextlib
 import logging
 import math
 import os
@@ -97,8 +98,6 @@ class SubprocessExecutor:
 
 def _kill_group(process: "subprocess.Popen[bytes]") -> None:
     """Ends the program and what it started, as far as that stayed in its session."""
-    try:
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # nothing is left; macOS says so with the second
         os.killpg(process.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):  # nothing is left; macOS says so with the second
-        pass
     process.wait()

@@ -14,13 +14,16 @@ class Tier(StrEnum):
     @property
     def preload(self) -> tuple[str, ...]:
         """The modules that its servers import at start."""
-        return {Tier.LIGHT: _LIGHT, Tier.NUMPY: (*_LIGHT, "numpy"), Tier.SYMPY: (*_LIGHT, "numpy", "sympy")}[self]
+        return {Tier.LIGHT: _LIGHT, Tier.NUMPY: (*_LIGHT, *_NUMPY), Tier.SYMPY: (*_LIGHT, *_NUMPY, "sympy")}[self]
 
 
 _LIGHT = (
     "bisect", "cmath", "collections", "copy", "datetime", "decimal", "enum", "fractions", "functools", "heapq",
     "itertools", "json", "math", "operator", "random", "re", "statistics", "string", "time", "typing",
 )  # fmt: skip
+
+# numpy loads its parts when they are first used; `jail.program` seeds what is loaded.
+_NUMPY = ("numpy", "numpy.linalg", "numpy.random")
 
 _HEAVY = re.compile(r"\b(sympy|mpmath|numpy|scipy)\b")
 _IMPORTS = {"sympy": Tier.SYMPY, "mpmath": Tier.SYMPY, "numpy": Tier.NUMPY, "scipy": Tier.NUMPY}

@@ -59,6 +59,9 @@ class ScriptedPolicy:
             )
         return list(row[:n])
 
+    def close(self) -> None:
+        """There is nothing to release; the backends that hold a model have more to do."""
+
 
 class ScriptedReward:
     """Scores a path by the text that `format` renders for it."""
@@ -76,6 +79,9 @@ class ScriptedReward:
 
     async def score(self, paths: Sequence[Path], *, last_only: bool = False) -> list[list[float]]:
         return [self._values(question, steps, last_only) for question, steps in paths]
+
+    def close(self) -> None:
+        """There is nothing to release; the backends that hold a model have more to do."""
 
     def _values(self, question: str, steps: tuple[str, ...], last_only: bool) -> list[float]:
         first = max(len(steps), 1) if last_only else 1

@@ -74,7 +74,7 @@ class Text:
                 watch[token] = any(char in text for char in last)
         else:
             watch[:] = 1
-        for token in self._eos:
+        for token in self._eos:  # unless the end of the text is itself a stop, or a part of one
             if not any(string in self._tokens[token] for string in strings):
                 watch[token] = 2
         return Stops(strings, watch, max((len(string.encode()) for string in strings), default=0) + _CONTEXT)

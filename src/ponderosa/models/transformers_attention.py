@@ -6,7 +6,6 @@ matrix product, so a prompt is read once and not once a sample. All tokens of a 
 the new ones of prompts, go through the model as one flat sequence [1, M]: what is not attention needs no padding.
 """
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +15,6 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
-
-log = logging.getLogger(__name__)
 
 ATTENTION = "ponderosa_shared_prefix"
 _GROWTH = 64
@@ -56,6 +53,10 @@ class KeyValueStore:
         """Makes room for so many slots, and for prompts and samples of so many tokens."""
         self.prefix = _grown(self.prefix, slots, prefix_length)
         self.own = _grown(self.own, slots * self.width, own_length)
+
+    def copy_prompt(self, source: int, target: int, length: int) -> None:
+        """Gives a slot the first `length` tokens of another's prompt."""
+        self.prefix[:, :, target, :, :length] = self.prefix[:, :, source, :, :length]
 
     def move(self, source: int, target: int) -> None:
         """Moves a slot with its cells."""
@@ -107,25 +108,7 @@ class Batch:
             self.longest_own = int(decoding.own_lengths.max()) + 1
             store.reserve(own_length=self.longest_own)
             self.bias = self._decoding_bias(decoding.prefix_lengths)
-        if extensions:
-            self._plan_extensions(extensions)
-
-    def _plan_extensions(self, extensions: Sequence[Extension]) -> None:
-        device = self.store.prefix.device
-        slots = np.array([e.slot for e in extensions])
-        starts = np.array([e.start for e in extensions])
-        stops = np.array([e.stop for e in extensions])
-        lengths = stops - starts
-        self.padded = (len(extensions), int(lengths.max()))
-        self.longest_extended = int(stops.max())
-        request = np.repeat(np.arange(len(extensions)), lengths)
-        column = np.arange(len(request)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        place = starts[:, None] + np.arange(self.padded[1])
-        causal = np.arange(self.longest_extended) <= place[:, None, :, None]
-        self.slots, self.token_request, self.token_column, self.token_slot, self.token_place, self.causal = (
-            torch.from_numpy(array).to(device)
-            for array in (slots, request, column, slots[request], starts[request] + column, causal)
-        )
+        self.extensions = _padded(extensions, self.rows, store.prefix.device)
 
     def _decoding_bias(self, prefix_lengths: Tensor) -> Tensor:
         """0 where a cell may look and -inf elsewhere, [S, 1, width, 1, prefix + own]."""
@@ -147,14 +130,14 @@ class Batch:
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
         """Query [1, heads, M, head_dim], key and value [1, kv_heads, M, head_dim] to output [1, M, heads, head_dim]."""
         query, key, value = (states[0].transpose(0, 1) for states in (query, key, value))
-        parts = []
+        output = torch.empty_like(query)
         if self.rows:
             rows = slice(0, self.rows)
-            parts.append(self._decode(layer, query[rows], key[rows], value[rows], scaling))
-        if len(query) > self.rows:
-            rows = slice(self.rows, None)
-            parts.append(self._extend(layer, query[rows], key[rows], value[rows], scaling))
-        return (torch.cat(parts) if len(parts) > 1 else parts[0]).unsqueeze(0)
+            output[rows] = self._decode(layer, query[rows], key[rows], value[rows], scaling)
+        for part in self.extensions:
+            tokens = part.tokens
+            output[tokens] = self._extend(layer, part, query[tokens], key[tokens], value[tokens], scaling)
+        return output.unsqueeze(0)
 
     def _decode(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
         store = self.store
@@ -184,17 +167,61 @@ class Batch:
         output = shared.view(slots, groups, width, repeat, dim).transpose(1, 2).reshape(own.shape) + own
         return output[self.cells].flatten(1, 2)
 
-    def _extend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
+    def _extend(self, layer: int, part: "_Padded", query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
         store = self.store
-        store.prefix[layer, 0][self.token_slot, :, self.token_place] = key
-        store.prefix[layer, 1][self.token_slot, :, self.token_place] = value
-        seen_key, seen_value = store.prefix[layer][:, self.slots, :, : self.longest_extended]
-        padded = query.new_zeros(*self.padded, *query.shape[1:])
-        padded[self.token_request, self.token_column] = query
+        store.prefix[layer, 0][part.token_slots, :, part.token_places] = key
+        store.prefix[layer, 1][part.token_slots, :, part.token_places] = value
+        seen_key, seen_value = store.prefix[layer][:, part.slots, :, : part.causal.shape[-1]]
+        padded = query.new_zeros(len(part.slots), part.causal.shape[-2], *query.shape[1:])
+        padded[part.token_rows, part.token_columns] = query
         output = nn.functional.scaled_dot_product_attention(
-            padded.transpose(1, 2), seen_key, seen_value, attn_mask=self.causal, scale=scaling, enable_gqa=True
+            padded.transpose(1, 2), seen_key, seen_value, attn_mask=part.causal, scale=scaling, enable_gqa=True
         )
-        return output.transpose(1, 2)[self.token_request, self.token_column]
+        return output.transpose(1, 2)[part.token_rows, part.token_columns]
+
+
+@dataclass(frozen=True, slots=True)
+class _Padded:
+    """Extensions of similar length, as a padded rectangle: their slots [E], and what each token may see [E, 1, W, L].
+
+    Of each token [T]: its place in the flat sequence, its slot, its place there, and its place in the rectangle.
+    """
+
+    slots: Tensor
+    causal: Tensor
+    tokens: Tensor
+    token_slots: Tensor
+    token_places: Tensor
+    token_rows: Tensor
+    token_columns: Tensor
+
+
+def _padded(extensions: Sequence[Extension], first: int, device: torch.device) -> list[_Padded]:
+    """Rectangles that waste at most half of their space; `first` is where extensions begin in the flat sequence."""
+    slots = np.array([e.slot for e in extensions], np.int64)
+    starts = np.array([e.start for e in extensions], np.int64)
+    stops = np.array([e.stop for e in extensions], np.int64)
+    lengths = stops - starts
+    flat = first + np.cumsum(lengths) - lengths
+    classes = np.ceil(np.log2(np.maximum(lengths, 32)))
+    parts = []
+    for size in np.unique(classes):
+        chosen = np.flatnonzero(classes == size)
+        count = lengths[chosen]
+        rows = np.repeat(np.arange(len(chosen)), count)
+        columns = np.arange(len(rows)) - np.repeat(np.cumsum(count) - count, count)
+        places = starts[chosen][:, None] + np.arange(count.max())
+        arrays = (
+            slots[chosen],
+            np.arange(stops[chosen].max()) <= places[:, None, :, None],
+            flat[chosen][rows] + columns,
+            slots[chosen][rows],
+            starts[chosen][rows] + columns,
+            rows,
+            columns,
+        )
+        parts.append(_Padded(*(torch.from_numpy(array).to(device) for array in arrays)))
+    return parts
 
 
 def _attention(
@@ -206,59 +233,3 @@ def _attention(
 
 
 ALL_ATTENTION_FUNCTIONS.register(ATTENTION, _attention)
-
-
-def share_prefixes(model: PreTrainedModel) -> bool:
-    """Makes `model` attend by batches; False, and the model as it was, if it cannot.
-
-    Whether it can is tried out: its hidden states must be the same in both ways.
-    """
-    before = model.config._attn_implementation
-    reason = _obstacle(model)
-    if reason is None:
-        tokens = torch.arange(1, 25, device=model.device) % model.config.get_text_config().vocab_size
-        with torch.inference_mode():
-            expected = model.base_model(input_ids=tokens.unsqueeze(0), use_cache=False).last_hidden_state[0]
-            model.set_attn_implementation(ATTENTION)
-            try:
-                found = _in_parts(model, tokens)
-            except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
-                reason = repr(error)
-            else:
-                if not torch.allclose(found, expected, rtol=0.0, atol=0.02 * float(expected.abs().max())):
-                    reason = "its hidden states differ"
-    if reason is not None:
-        model.set_attn_implementation(before)
-        log.warning("%s cannot share prompts between samples (%s): plain batches, slower", type(model).__name__, reason)
-    return reason is None
-
-
-def _obstacle(model: PreTrainedModel) -> str | None:
-    config = model.config.get_text_config()
-    if not model.is_backend_compatible():
-        return "it does not have the attention interface"
-    window = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
-    if window is not None and window < config.max_position_embeddings:
-        return "its attention has a sliding window"
-    return None
-
-
-def _in_parts(model: PreTrainedModel, tokens: Tensor) -> Tensor:
-    """The hidden states of a text [L, D], computed as a prompt in two parts and three tokens that are decoded."""
-    store = KeyValueStore(model, width=2)
-    prompt, device = len(tokens) - 3, tokens.device
-    store.reserve(1, prompt)
-    lengths = torch.tensor([prompt], device=device)
-    batches = [Batch(store, None, [Extension(0, 0, 8)]), Batch(store, None, [Extension(0, 8, prompt)])]
-    batches += [
-        Batch(store, Decoding(torch.tensor([1], device=device), torch.tensor([i], device=device), lengths), [])
-        for i in range(3)
-    ]
-    places = torch.arange(len(tokens), device=device).split([8, prompt - 8, 1, 1, 1])
-    outputs = [
-        model.base_model(
-            input_ids=tokens[place].unsqueeze(0), position_ids=place.unsqueeze(0), use_cache=False, shared_prefix=batch
-        ).last_hidden_state[0]
-        for batch, place in zip(batches, places, strict=True)
-    ]
-    return torch.cat(outputs)

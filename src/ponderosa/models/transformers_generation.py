@@ -30,13 +30,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True, eq=False)
 class _Slot:
-    """The place of a prompt and of up to `width` samples of its task."""
+    """The place of a prompt and of up to `width` samples of its task, of which `active` have not ended."""
 
     index: int
     task: Task
     samples: range
     active: int
-    """Samples that have not ended."""
 
 
 class SharedPrefixGeneration:
@@ -53,7 +52,7 @@ class SharedPrefixGeneration:
         self._text = text
         self._max_rows = max_rows
         self._max_step_tokens = max_step_tokens
-        self._cache = PrefixCache(cache_bytes)
+        self._cache_bytes = cache_bytes
         self._context: int | None = getattr(model.config, "max_position_embeddings", None)
         self._waiting: deque[Task] = deque()
         self._reset()
@@ -63,6 +62,7 @@ class SharedPrefixGeneration:
         self._row_slots: list[_Slot] = []
         self._slots: dict[int, _Slot] = {}
         self._store: KeyValueStore | None = None
+        self._cache = PrefixCache(self._cache_bytes)
 
     def add(self, jobs: Sequence[ProposalJob]) -> None:
         for job in jobs:
@@ -104,31 +104,29 @@ class SharedPrefixGeneration:
     def _admit(self) -> list[list[_Slot]]:
         """Takes waiting tasks in, as many as fit; the slots of each."""
         admitted: list[list[_Slot]] = []
-        postponed: list[Task] = []
         computing: set[BlockKey] = set()
         rows, tokens = len(self._rows), 0
-        while self._waiting and tokens < self._max_step_tokens:
+        for _ in range(len(self._waiting)):
             task = self._waiting[0]
-            if rows and rows + task.n > self._max_rows:
-                break
             width = min(task.n, _MAX_WIDTH)
             if self._store is None or (width != self._store.width and not rows):
                 self._store = KeyValueStore(self._model, width)
-            if width > self._store.width:  # wide slots come with the next store, once those that run now have ended
+            full = rows > 0 and rows + task.n > self._max_rows
+            # Wide slots come with the next store, once the rows that run now have ended.
+            if full or width > self._store.width or tokens >= self._max_step_tokens:
                 break
             self._waiting.popleft()
             if task.job.cancelled:
                 continue
             match = self._cache.match(task.prompt, len(task.prompt) - 1)  # the last token must give its logits
-            if match.missing in computing:  # the next step will find it in the cache
-                postponed.append(task)
+            if match.missing in computing:  # it waits for the next step, which will find that block in the cache
+                self._waiting.append(task)
                 continue
             if match.missing is not None:
                 computing.add(match.missing)
             admitted.append(self._place(task, match, self._store))
             rows += task.n
             tokens += len(task.prompt) - match.known
-        self._waiting.extendleft(reversed(postponed))
         return admitted
 
     def _place(self, task: Task, match: Match, store: KeyValueStore) -> list[_Slot]:
@@ -154,46 +152,43 @@ class SharedPrefixGeneration:
 
     def _forward(self, admitted: Sequence[Sequence[_Slot]]) -> Tensor:
         """Logits [B', V] for the rows that run, and after these for all samples of the admitted tasks."""
-        store, state = self._store, self._rows.state
+        store, generated = self._store, self._rows.state["length"]
         assert store is not None
-        device = store.prefix.device
-        slots = [self._slots[index] for index in range(len(self._slots))]
-        prefix_lengths = np.array([len(slot.task.prompt) for slot in slots])
-        offsets = [
-            sample - slot.samples.start for sample, slot in zip(self._rows.samples, self._row_slots, strict=True)
-        ]
-        row_slots = np.array([slot.index for slot in self._row_slots], np.int64)
-        extensions = [Extension(group[0].index, group[0].task.cached, len(group[0].task.prompt)) for group in admitted]
+        prompts = [(slots[0].index, slots[0].task) for slots in admitted]
+        extensions = [Extension(index, task.cached, len(task.prompt)) for index, task in prompts]
+        prefix_lengths = np.array([len(self._slots[index].task.prompt) for index in range(len(self._slots))])
+        slots = np.array([slot.index for slot in self._row_slots], np.int64)
+        starts = np.array([slot.samples.start for slot in self._row_slots], np.int64)
         decoding = Decoding(
-            cells=torch.from_numpy(row_slots * store.width + np.array(offsets, np.int64)).to(device),
-            own_lengths=torch.from_numpy(state["length"] - 1).to(device),
-            prefix_lengths=torch.from_numpy(prefix_lengths).to(device),
+            cells=self._tensor(slots * store.width + np.array(self._rows.samples, np.int64) - starts),
+            own_lengths=self._tensor(generated - 1),
+            prefix_lengths=self._tensor(prefix_lengths),
         )
-        tokens = [np.array([row[-1] for row in self._rows.tokens], np.int64)]
-        positions = [prefix_lengths[row_slots] + state["length"] - 1]
-        wanted = [np.arange(len(self._rows))]
-        end = len(self._rows)
-        for group, extension in zip(admitted, extensions, strict=True):
-            tokens.append(np.array(group[0].task.prompt[extension.start :], np.int64))
-            positions.append(np.arange(extension.start, extension.stop))
-            end += extension.stop - extension.start
-            wanted.append(np.array([end - 1]))
+        tokens = [row[-1] for row in self._rows.tokens]
+        positions = (prefix_lengths[slots] + generated - 1).tolist()
+        last = list(range(len(self._rows)))
+        for _, task in prompts:
+            tokens += task.prompt[task.cached :]
+            positions += range(task.cached, len(task.prompt))
+            last.append(len(tokens) - 1)
         output = self._model(
-            input_ids=_flat(tokens).to(device).unsqueeze(0),
-            position_ids=_flat(positions).to(device).unsqueeze(0),
+            input_ids=self._tensor([tokens]),
+            position_ids=self._tensor([positions]),
             use_cache=False,
-            logits_to_keep=_flat(wanted).to(device),
+            logits_to_keep=self._tensor(last),
             shared_prefix=Batch(store, decoding, extensions),
         )
-        for group in admitted:
-            first, *others = (slot.index for slot in group)
-            prompt = group[0].task.prompt
-            self._cache.store(prompt, store.prefix[:, :, first])
+        for (index, task), (_, *others) in zip(prompts, admitted, strict=True):
+            self._cache.store(task.prompt, store.prefix[:, :, index])
             for other in others:
-                store.prefix[:, :, other, :, : len(prompt)] = store.prefix[:, :, first, :, : len(prompt)]
-        repeats = torch.tensor([1] * len(self._rows) + [group[0].task.n for group in admitted], device=device)
+                store.copy_prompt(index, other.index, len(task.prompt))
         logits: Tensor = output.logits[0]
-        return logits.repeat_interleave(repeats, dim=0) if admitted else logits
+        if not admitted:
+            return logits
+        return logits.repeat_interleave(self._tensor([1] * len(self._rows) + [task.n for _, task in prompts]), dim=0)
+
+    def _tensor(self, values: npt.ArrayLike) -> Tensor:
+        return torch.from_numpy(np.array(values, np.int64)).to(self._model.device)
 
     def _keep(self, going: npt.NDArray[np.bool_]) -> None:
         """Drops the rows that do not go on, and the slots that have none left."""
@@ -224,10 +219,6 @@ class SharedPrefixGeneration:
             advice = "use a smaller model or dtype, fewer samples, or shorter prompts and completions"
             for task in running:
                 task.job.fail(BackendError(f"out of memory with a single request of {task.n} samples: {advice}"))
-
-
-def _flat(parts: Sequence[npt.NDArray[np.int64]]) -> Tensor:
-    return torch.from_numpy(np.concatenate(parts))
 
 
 def _out_of_memory(error: Exception) -> bool:

@@ -1,5 +1,6 @@
 """Checkpoints in Hugging Face format from disk, with errors a user can act on."""
 
+import os
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,9 @@ import torch
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from ponderosa.core import PonderosaError
+
+# Texts come one at a time: the tokenizer's own threads would only cost, and warn when an executor forks.
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 Checkpoint = str | PathLike[str]
 

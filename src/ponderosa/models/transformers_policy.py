@@ -8,10 +8,10 @@ from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokeni
 from ponderosa.core import Completion, PonderosaError, Prompt, Sampling
 from ponderosa.models.rows import Proposal
 from ponderosa.models.text import Text
-from ponderosa.models.transformers_attention import share_prefixes
 from ponderosa.models.transformers_generation import SharedPrefixGeneration
 from ponderosa.models.transformers_loading import Checkpoint, load_checkpoint
 from ponderosa.models.transformers_plain import PlainGeneration
+from ponderosa.models.transformers_sharing import share_prefixes
 from ponderosa.models.worker import Engine, Worker
 
 
@@ -21,7 +21,7 @@ class TransformersPolicy:
     `model` is a folder in Hugging Face format (or a name on the Hub), or a model, then with its `tokenizer`. At most
     `max_rows` samples are generated at a time, and about `max_step_tokens` tokens of prompts computed in a step; what a
     prompt has in common with earlier ones comes from a cache of `cache_mib` MiB. `dtype` None is float32 on a CPU and
-    the checkpoint's own elsewhere. `threads` are torch's, for this policy alone.
+    the checkpoint's own elsewhere. `threads` are torch's in the policy's thread.
 
     The prompt is the exact text, with what the tokenizer puts at the start of every text. A sample is trimmed at the
     first stop string, and cut off where the model's context ends. The same request gives the same samples in the same
@@ -37,7 +37,7 @@ class TransformersPolicy:
         dtype: str | torch.dtype | None = None,
         max_rows: int = 512,
         max_step_tokens: int = 4096,
-        cache_mib: int = 512,
+        cache_mib: int = 256,
         threads: int = 1,
     ) -> None:
         if not isinstance(model, PreTrainedModel):

@@ -12,9 +12,9 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel, Pr
 
 from ponderosa.core import Path, PonderosaError, StepFormat
 from ponderosa.models.text import Text
-from ponderosa.models.transformers_attention import share_prefixes
 from ponderosa.models.transformers_loading import Checkpoint, load_checkpoint
 from ponderosa.models.transformers_scoring import ScoreRequest, Scores, Scoring
+from ponderosa.models.transformers_sharing import share_prefixes
 from ponderosa.models.worker import Engine, Worker
 
 
@@ -24,7 +24,7 @@ class TransformersReward:
     `model` is a folder in Hugging Face format (or a name on the Hub), or a model, then with its `tokenizer`. What is
     scored is the text that `format` renders. About `max_step_tokens` tokens are computed at a time; what a path has in
     common with earlier ones comes from a cache of `cache_mib` MiB. `dtype` None is float32 on a CPU and the
-    checkpoint's own elsewhere. `threads` are torch's, for this reward alone.
+    checkpoint's own elsewhere. `threads` are torch's in the reward's thread.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class TransformersReward:
         device: str = "cpu",
         dtype: str | torch.dtype | None = None,
         max_step_tokens: int = 4096,
-        cache_mib: int = 512,
+        cache_mib: int = 256,
         threads: int = 1,
     ) -> None:
         if not isinstance(model, PreTrainedModel):

@@ -67,6 +67,7 @@ class Scoring:
         self._text = text
         self._format = format
         self._max_step_tokens = max_step_tokens
+        self._cache_bytes = cache_bytes
         self._cache = PrefixCache(cache_bytes)
         self._shared = shared
         self._scale = float(getattr(model.config, "reward_scale", 1.0))
@@ -111,6 +112,7 @@ class Scoring:
                 start = i + 1
 
     def abort(self, error: BackendError) -> None:
+        self._cache = PrefixCache(self._cache_bytes)
         for text in self._waiting.values():
             for pending, _, _ in text.askers:
                 pending.job.fail(error)

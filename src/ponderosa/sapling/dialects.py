@@ -122,7 +122,7 @@ def noisy_steps(problem: Problem, rng: random.Random) -> list[Written]:
 def right_steps(problem: Problem) -> list[Written]:
     """The solution that solves every sentence in the right way."""
     if "ways" in problem.meta:
-        return [Written(_statement(problem), ANSWER, problem.meta["ways"][0])]
+        return [Written(statement(problem), ANSWER, problem.meta["ways"][0])]
     return [written(s, KINDS[s.kind].right) for s in sentences(problem) if not s.is_no_op]
 
 
@@ -135,7 +135,7 @@ def _noisy_steps(problem: Problem, rng: random.Random) -> Iterator[Written]:
     if "ways" in problem.meta:
         right, *wrong = problem.meta["ways"]
         errs = wrong and rng.random() < FAMILIES[problem.meta["family"]].wrong_rate
-        yield Written(_statement(problem), ANSWER, rng.choice(wrong) if errs else right)
+        yield Written(statement(problem), ANSWER, rng.choice(wrong) if errs else right)
         return
     for sentence in sentences(problem):
         kind = KINDS[sentence.kind]
@@ -145,7 +145,7 @@ def _noisy_steps(problem: Problem, rng: random.Random) -> Iterator[Written]:
             yield written(sentence, kind.right)
 
 
-def _statement(problem: Problem) -> str:
+def statement(problem: Problem) -> str:
     """The question of an arithmetic family, less its remark on how to answer."""
     return problem.question.split(" Give only", 1)[0]
 

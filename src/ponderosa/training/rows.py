@@ -6,19 +6,19 @@ from pathlib import Path
 from typing import Any
 
 from ponderosa.core import PonderosaError
-from ponderosa.forest import PairRow, SFTRow
 from ponderosa.forest import read_rows as read_data_set
+from ponderosa.forest.rows import Row
 
 Rows = str | Path | Sequence[Mapping[str, Any] | str | Path]
 """Rows in memory, a file of them in JSON Lines, a data set that `ponderosa.forest` wrote (a folder), or several."""
 
 
-def read_rows(rows: Rows, kind: type[SFTRow] | type[PairRow], fields: Mapping[str, type]) -> list[dict[str, Any]]:
+def read_rows(rows: Rows, kind: type[Row], fields: Mapping[str, type]) -> list[dict[str, Any]]:
     """The named fields of all rows; `kind` is that of data sets.
 
     Raises `PonderosaError` for an unreadable file or a row that lacks a field.
     """
-    found = []
+    found: list[dict[str, Any]] = []
     for source in [rows] if isinstance(rows, str | Path) else rows:
         if not isinstance(source, str | Path):
             found.append(_checked(source, fields, f"training row {len(found) + 1}"))

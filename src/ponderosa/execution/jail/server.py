@@ -11,7 +11,6 @@ It ends when its client does: the socket reaches its end, and a descriptor of th
 """
 
 import gc
-import json
 import math
 import os
 import select
@@ -34,8 +33,8 @@ _CHUNK = 1 << 16
 class Settings:
     """What a server is started with, as JSON.
 
-    `wall_s` in seconds; `memory_bytes` comes on top of what the server itself holds; `preload` names modules, `packages`
-    the folders where they are installed.
+    `wall_s` in seconds; `memory_bytes` comes on top of what the server itself holds; `preload` names modules,
+    `packages` the folders where they are installed.
     """
 
     parent: int
