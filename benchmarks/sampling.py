@@ -1,16 +1,18 @@
 """Generated tokens per second of `TransformersPolicy` beside plain `generate`, and vLLM on CPU where it is installed.
 
-    python benchmarks/sampling.py [--requests 64] [--new-tokens 48] [--repeats 3]
+    OMP_NUM_THREADS=1 python benchmarks/sampling.py [--requests 64] [--new-tokens 48] [--repeats 3]
 
-A Llama of 1.1M parameters with random weights, one thread. Every contender gets the same prompts (about 120 tokens, 8
-samples each), and all of them in every repetition, so that their ratios hold on a busy machine; times are CPU seconds of the
-process. `search` is what tree search does: every sample is one short step, and each request extends an earlier one.
+A Llama of 1.1M parameters with random weights, one thread. All contenders run in every repetition, on the same prompts
+(about 120 tokens, 8 samples each), so that their ratios hold on a busy machine; times are CPU seconds of the process.
+`search` is what tree search does: a sample is one short step, and each request extends an earlier one.
 """
 
 import argparse
 import asyncio
+import importlib.util
 import random
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 
@@ -97,14 +99,63 @@ async def search(policy: TransformersPolicy, batch: list[list[int]], seed: int) 
     return sum(await asyncio.gather(*(one(ids, random.Random(seed + i)) for i, ids in enumerate(batch))))
 
 
+def vllm_cpu(folder: str, batch: list[list[int]], new_tokens: int) -> Callable[[], int] | None:
+    """The same through vLLM's offline interface, or None where it is not installed."""
+    if importlib.util.find_spec("vllm") is None:
+        return None
+    from vllm import LLM, SamplingParams
+
+    llm = LLM(folder, dtype="float32", max_num_seqs=512, max_model_len=1024, enforce_eager=True)
+    settings = SamplingParams(n=SAMPLES, temperature=1.0, max_tokens=new_tokens, ignore_eos=True)
+
+    def run() -> int:
+        answers = llm.generate([{"prompt_token_ids": ids} for ids in batch], settings, use_tqdm=False)
+        return sum(len(output.token_ids) for answer in answers for output in answer.outputs)
+
+    return run
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--requests", type=int, default=64, help="prompts at a time, 8 rows each")
+    parser.add_argument("--requests", type=int, default=64, help="prompts at a time, 8 samples each")
     parser.add_argument("--new-tokens", type=int, default=48)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--only", choices=["ours", "search", "generate", "vllm"])
     args = parser.parse_args()
     torch.set_num_threads(1)
-    net, plain = model(), model()
-    policies = {dtype: TransformersPolicy(model().to(dtype), tokenizer()) for dtype in (torch.float32, torch.bfloat16)}
-    contenders: dict[str, Callable[[int], int]] = {}
+    net, words, batch = model(), tokenizer(), prompts(args.requests, seed=0)
+    policies = {dtype: TransformersPolicy(model().to(dtype), words) for dtype in (torch.float32, torch.bfloat16)}
+
+    def ours(dtype: torch.dtype) -> int:
+        return asyncio.run(propose_all(policies[dtype], batch, args.new_tokens))
+
+    contenders: dict[str, Callable[[int], int]] = {
+        "generate": lambda _: plain_generate(net, batch, args.new_tokens),
+        "ours": lambda _: ours(torch.float32),
+        "ours, bfloat16": lambda _: ours(torch.bfloat16),
+        "ours, search": lambda seed: asyncio.run(search(policies[torch.float32], prompts(args.requests, seed), seed)),
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        net.save_pretrained(folder)
+        words.save_pretrained(folder)
+        if (vllm := vllm_cpu(folder, batch, args.new_tokens)) is not None:
+            contenders["vLLM"] = lambda _: vllm()
+        else:
+            print("vLLM is not installed here: skipped")
+        for run in contenders.values():  # the first run of each pays for what later ones find done
+            run(0)
+        rates: dict[str, list[float]] = {name: [] for name in contenders}
+        for repeat in range(1, args.repeats + 1):
+            for name, run in contenders.items():
+                start = time.process_time()
+                tokens = run(repeat)
+                rates[name].append(tokens / (time.process_time() - start))
+    for policy in policies.values():
+        policy.close()
+    print(f"{args.requests} prompts x {SAMPLES} samples x {args.new_tokens} tokens, generated tokens per CPU second")
+    for name, each in rates.items():
+        ratio = statistics.median(a / b for a, b in zip(each, rates["generate"], strict=True))
+        print(f"{name:15} {statistics.median(each):8,.0f}   {ratio:5.2f} x generate")
+
+
+if __name__ == "__main__":
+    main()

@@ -27,24 +27,20 @@ NEIGHBOURS = {("cli", "view"): "a command shows a person what it made"}
 """Imports between two packages of one layer, (importer, imported), each with its reason."""
 
 HOMES = {
-    "accelerate": {"training"},
     "cyclopts": {"cli"},
     "datasets": {"training"},
-    "latex2sympy2_extended": {"grading"},
     "math_verify": {"grading"},
     "matplotlib": {"view"},
-    "numpy": {"models", "training", "evaluation", "sapling"},
+    "numpy": {"evaluation", "models"},
     "pyarrow": {"forest"},
-    "pydantic": {"evolution", "training", "search", "sapling", "cluster", "evaluation"},
+    "pydantic": {"evolution", "training"},
     "reasoning_gym": {"sapling"},
     "rich": {"cli", "view"},
-    "safetensors": {"models", "training", "sapling"},
-    "sympy": {"grading", "execution"},
-    "tokenizers": {"models", "sapling"},
-    "torch": {"models", "training", "sapling"},
-    "transformers": {"models", "training", "sapling"},
+    "tokenizers": {"sapling"},
+    "torch": {"models", "sapling", "training"},
+    "transformers": {"models", "sapling", "training"},
     "trl": {"training"},
-    "yaml": {"cli", "evolution"},
+    "yaml": {"evolution"},
 }
 """The packages that may import each third-party library."""
 
@@ -55,7 +51,9 @@ LIGHT = {
     "ponderosa.core": HEAVY | {"pydantic", "rich", "yaml", "numpy"},
     "ponderosa.search": HEAVY,
     "ponderosa.models": HEAVY,
-    "ponderosa.forest": HEAVY - {"pyarrow"},
+    "ponderosa.forest": HEAVY,
+    "ponderosa.sapling": {"torch", "transformers", "tokenizers"},
+    "ponderosa.evolution": {"torch", "transformers", "trl", "datasets"},
     "ponderosa.view.table": HEAVY,
     "ponderosa.view.report": HEAVY,
     "ponderosa.cli": HEAVY,

@@ -39,9 +39,9 @@ def test_hundreds_at_once_each_get_their_own_result():
 
 def test_queue_time_is_not_run_time():
     async def main():
-        async with ForkServer(Limits(wall_s=0.5), jobs=1) as executor:
-            results = await asyncio.gather(*(executor.run(f"import time\ntime.sleep(0.2) #{i}") for i in range(5)))
-        assert all(result.ok and result.wall_s < 0.5 for result in results)
+        async with ForkServer(Limits(wall_s=1.5), jobs=1) as executor:
+            results = await asyncio.gather(*(executor.run(f"import time\ntime.sleep(0.4) #{i}") for i in range(5)))
+        assert all(result.ok and result.wall_s < 1.5 for result in results)
 
     asyncio.run(main())
 
@@ -134,9 +134,7 @@ def test_a_server_that_dies_is_replaced_and_its_programs_run_once_more():
     async def main():
         async with ForkServer(Limits(wall_s=5), jobs=2) as executor:
             await executor.run("print(0)")
-            tasks = [
-                asyncio.create_task(executor.run(f"import time\ntime.sleep(0.1)\nprint({i})")) for i in range(6)
-            ]
+            tasks = [asyncio.create_task(executor.run(f"import time\ntime.sleep(0.1)\nprint({i})")) for i in range(6)]
             await asyncio.sleep(0.05)
             first = executor.pids
             os.kill(first[0], signal.SIGKILL)
@@ -265,7 +263,6 @@ def test_many_programs_leave_no_descriptor_and_no_child_behind():
     async def main():
         async with ForkServer(Limits(wall_s=0.2), cache_size=0) as executor:
             await executor.run("print(1)")
-            server = Path(f"/proc/{executor.pids[0]}")
             own = len(os.listdir("/proc/self/fd"))
             codes = ["print(1)", "1/0", "import os; os._exit(1)", "print('x' * 10**6)", "import os; os.close(1)"]
             for _ in range(20):
@@ -273,9 +270,9 @@ def test_many_programs_leave_no_descriptor_and_no_child_behind():
             await executor.run("while True: pass")
             assert len(os.listdir("/proc/self/fd")) == own
             assert children_of(executor.pids[0]) == []
-            return results, server
+            return results
 
-    results, _ = asyncio.run(main())
+    results = asyncio.run(main())
     assert [result.status for result in results] == [
-        Status.OK, Status.ERROR, Status.CRASHED, Status.OUTPUT_LIMIT, Status.ERROR,
+        Status.OK, Status.ERROR, Status.CRASHED, Status.OUTPUT_LIMIT, Status.OK,
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a hostile program can do, seen from outside. The full suite of hostile programs belongs to the sandbox's issue."""
+"""What a hostile program can do, seen from outside."""
 
 import os
 import socket
@@ -48,10 +48,11 @@ def _umask() -> int:
 
 
 @pytest.mark.parametrize(
-    "path", ["/etc/passwd", "/proc/self/environ", "/proc/self/mem", "/dev/zero", "/tmp", "/proc/1/status", "~"]
+    "path",
+    ["/etc/passwd", "/proc/self/environ", "/proc/self/mem", "/dev/zero", "/tmp", "/proc/1/status", str(Path.home())],
 )
 def test_the_system_cannot_be_read(run, path):
-    assert run(f"import os\nos.open(os.path.expanduser({path!r}), os.O_RDONLY)").status is Status.REFUSED
+    assert run(f"import os\nos.open({path!r}, os.O_RDONLY)").status is Status.REFUSED
 
 
 def test_the_network_is_out_of_reach(run):
@@ -78,7 +79,6 @@ def test_no_socket_can_be_made(run, code):
         "import multiprocessing as m\nm.Process(target=print).start()",
         "import os\nos.setsid()",
         "import os\nos.setuid(1)",
-        "import resource\nresource.setrlimit(resource.RLIMIT_CPU, (1, 1))",
         "import os\nos.memfd_create('x')",
         "import os\nos.mkdir('/tmp/made-by-a-program')",
         "import os\nos.chdir('/tmp')",
@@ -86,6 +86,11 @@ def test_no_socket_can_be_made(run, code):
 )
 def test_processes_and_privileges_are_refused(run, code):
     assert run(code).status is Status.REFUSED
+
+
+def test_no_limit_can_be_changed(run):
+    result = run("import resource\nresource.setrlimit(resource.RLIMIT_CPU, (1, 1))")
+    assert result.error == "ValueError: not allowed to raise maximum limit"  # CPython's words for EPERM
 
 
 @pytest.mark.parametrize("target", ["os.getppid()", "0", "-1", str(os.getpid())])
@@ -102,7 +107,9 @@ def test_the_environment_holds_nothing_of_the_parents(run, monkeypatch):
 
 
 def test_a_program_holds_no_descriptor_but_its_own(run):
-    listing = "import os\nfor fd in range(256):\n    try: os.fstat(fd)\n    except OSError: continue\n    print(fd, end=' ')"
+    listing = (
+        "import os\nfor fd in range(256):\n    try: os.fstat(fd)\n    except OSError: continue\n    print(fd, end=' ')"
+    )
     assert run(listing).stdout == "0 1 2 3 "
 
 
@@ -113,12 +120,12 @@ def test_the_server_cannot_be_reached_through_frames(run):
         "gc.unfreeze()\nsockets += [o for o in gc.get_objects() if isinstance(o, socket.socket)]\n"
         "for s in sockets: s.send(b'forged')"
     )
-    assert run(climb).status is Status.ERROR
+    assert run(climb).status is Status.REFUSED
     assert run("print(1)").stdout == "1\n"
 
 
 def test_a_forged_report_can_only_lie_about_its_own_program(run):
-    result = run("import os\nos.write(3, b'{\"status\": \"ok\", \"id\": 0}')\nos._exit(0)")
+    result = run('import os\nos.write(3, b\'{"status": "ok", "id": 0}\')\nos._exit(0)')
     assert result.status is Status.OK
     assert result.stdout == ""
 

@@ -1,5 +1,6 @@
 import errno
 import platform
+import re
 import struct
 from pathlib import Path
 
@@ -123,15 +124,9 @@ HEADERS = {
 def test_the_numbers_are_those_of_the_kernel_headers(machine, index):
     if not HEADERS[machine].exists():
         pytest.skip("the kernel's headers are not installed")
-    words = [line.split()[1:3] for line in HEADERS[machine].read_text().splitlines() if line.startswith("#define __NR")]
-    table = {name.removeprefix("__NR3264_").removeprefix("__NR_"): number for name, number in filter(_pair, words)}
-    table["newfstatat"] = table.get("newfstatat", table.get("fstatat"))
-    if not table["newfstatat"].isdigit():
-        table["newfstatat"] = table["fstatat"]
+    defined = re.findall(r"^#define __NR(?:3264)?_(\w+)\s+(\d+)$", HEADERS[machine].read_text(), re.MULTILINE)
+    table = {"fstatat": None} | dict(defined)
+    table.setdefault("newfstatat", table["fstatat"])  # the generic header's name for it
     for name, numbers in (seccomp._ALLOWED | {"openat": seccomp._OPENAT, "prlimit64": seccomp._PRLIMIT}).items():
         if numbers[index] is not None:
             assert table[name] == str(numbers[index]), name
-
-
-def _pair(words: list[str]) -> bool:
-    return len(words) == 2

@@ -22,15 +22,14 @@ PROGRAMS = {
     "written before an error": "print('before')\n1/0",
     "no input": "try:\n    input('?')\nexcept EOFError as e:\n    print(type(e), e)",
     "recursion just deep enough": "def f(n): return 0 if n == 0 else 1 + f(n - 1)\nprint(f(990))",
-    "recursion too deep": "def f(n): return 0 if n == 0 else 1 + f(n - 1)\ntry: f(1001)\nexcept RecursionError: print('deep')",
+    "recursion too deep": "def f(n): return f(n - 1) if n else 0\ntry: f(1001)\nexcept RecursionError: print('deep')",
     "dataclasses": "from dataclasses import dataclass\n@dataclass\nclass P:\n    x: int\nprint(P(1))",
     "os level output": "import os, sys\nprint('first', flush=True)\nos.write(1, b'second\\n')",
-    "output replaced": "import io, sys\nold = sys.stdout\nsys.stdout = io.StringIO()\nprint('lost')\nsys.stdout = old\nprint('kept')",
+    "output replaced": "import io, sys\nsys.stdout = io.StringIO()\nprint('lost')\nsys.stdout = sys.__stdout__",
     "builtins replaced": "import builtins\nbuiltins.len = lambda x: 42\nprint(len(''))",
     "hash order": "print({'b', 'a', 'c'}, hash('x'))",
     "seeded": "import random\nrandom.seed(7)\nprint(random.random())",
     "warnings": "import warnings\nwarnings.warn('beware')\nprint('on')",
-    "future": "print(type((lambda: None).__annotations__))\ndef f(x: undefined_before_call = 1): pass"[:47],
     "integer too long to print": "try: print(10**5000)\nexcept ValueError as e: print(e)",
     "exact": "from fractions import Fraction\nprint(Fraction(1, 3) + Fraction(1, 6), 0.1 + 0.2)",
     "generators": "def g():\n    try: yield 1\n    finally: print('closed')\nit = g()\nprint(next(it))",
@@ -92,8 +91,8 @@ def test_a_null_byte_in_the_program_is_its_error(run):
     [
         ("while True: pass", Status.TIMEOUT),
         ("import time\ntime.sleep(60)", Status.TIMEOUT),
-        ("import signal\nfor s in range(1, 32):\n    try: signal.signal(s, signal.SIG_IGN)\n    except (OSError, ValueError): pass\n"
-         "while True: pass", Status.TIMEOUT),
+        ("import signal\nfor s in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:\n"
+         "    signal.signal(s, signal.SIG_IGN)\nwhile True: pass", Status.TIMEOUT),
         ("import re\nre.match('(a+)+$', 'a' * 40 + 'b')", Status.TIMEOUT),
         ("10**10**10", Status.TIMEOUT),
         ("class A:\n    def __del__(self):\n        while True: pass\na = A()", Status.TIMEOUT),
@@ -130,7 +129,9 @@ def test_no_state_leaks_between_programs(run):
 
 
 def test_a_program_that_replaces_the_way_out_still_ends_alone(run):
-    hostile = "import os, sys, json\nos._exit = sys.exit = lambda *a: None\nos.write = json.dumps = None\nprint('still')"
+    hostile = (
+        "import os, sys, json\nos._exit = sys.exit = lambda *a: None\nos.write = json.dumps = None\nprint('still')"
+    )
     assert run(hostile).stdout == "still\n"
     assert run("import os; print(os.write is not None)").stdout == "True\n"
 

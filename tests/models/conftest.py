@@ -9,13 +9,15 @@ import pytest
 
 from ponderosa.core.format import MARKERS
 
-WORDS = "Ann Ben has gives apples pears more fewer than twice how many does they have left print total step".split()
+SENTENCE = "Ann has twice as many apples as Ben, who gives some of his pears away. How many fewer are left in total?"
+WORDS = SENTENCE.split(" ")
 
 
 def sentences(count: int, seed: int = 0) -> list[str]:
     rng = random.Random(seed)
     return [
-        " ".join(rng.choices(WORDS, k=rng.randint(5, 40))) + f" {rng.randint(0, 99)}?\n# Step 1: x = {rng.randint(0, 9)}\n"
+        " ".join(rng.choices(WORDS, k=rng.randint(5, 40)))
+        + f" {rng.randint(0, 99)}?\n# Step 1: x = {rng.randint(0, 9)}\n"
         for _ in range(count)
     ]
 
@@ -37,12 +39,27 @@ def tokenizer() -> Any:
 
 
 @pytest.fixture(scope="session")
-def llama(tokenizer: Any) -> Callable[..., Any]:
-    """Makes a Llama; `classifier` gives it a scalar head. The same weights for the same arguments."""
+def randomized() -> Callable[[Any], Any]:
+    """Gives a model weights so large that a wrong key or value anywhere changes the greedy text."""
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassification
 
     torch.set_num_threads(1)
+
+    def randomize(model: Any) -> Any:
+        generator = torch.Generator().manual_seed(0)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                if parameter.ndim == 2:
+                    parameter.normal_(0.0, 0.3, generator=generator)
+        return model.eval()
+
+    return randomize
+
+
+@pytest.fixture(scope="session")
+def llama(tokenizer: Any, randomized: Callable[[Any], Any]) -> Callable[..., Any]:
+    """Makes a Llama; `classifier` gives it a scalar head. The same weights for the same arguments."""
+    from transformers import LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassification
 
     def make(classifier: bool = False, **overrides: Any) -> Any:
         settings: dict[str, Any] = {
@@ -59,22 +76,12 @@ def llama(tokenizer: Any) -> Callable[..., Any]:
         }
         if classifier:
             settings |= {"id2label": {0: "value"}, "reward_scale": 2.0}
-        model = (LlamaForSequenceClassification if classifier else LlamaForCausalLM)(LlamaConfig(**settings | overrides))
+        model = (LlamaForSequenceClassification if classifier else LlamaForCausalLM)(
+            LlamaConfig(**settings | overrides)
+        )
         return randomized(model)
 
     return make
-
-
-def randomized(model: Any) -> Any:
-    """Weights so large that a wrong key or value anywhere changes the greedy text."""
-    import torch
-
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim == 2:
-                parameter.normal_(0.0, 0.3, generator=generator)
-    return model.eval()
 
 
 @pytest.fixture(scope="session")

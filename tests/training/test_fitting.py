@@ -1,6 +1,7 @@
 import errno
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 import safetensors
@@ -58,3 +59,14 @@ def test_a_step_has_the_rows_of_a_batch_however_they_are_spread(
     rows = arguments["per_device_train_batch_size"] * arguments["gradient_accumulation_steps"] * processes
     assert arguments["per_device_train_batch_size"] <= micro
     assert abs(rows - batch) <= batch * 0.12 or rows == processes
+
+
+@pytest.mark.parametrize(
+    ("precision", "fast", "bf16"),
+    [("auto", True, True), ("auto", False, False), ("float32", True, False), ("bfloat16", False, True)],
+)
+def test_auto_computes_in_bfloat16_where_that_is_fast(
+    monkeypatch: pytest.MonkeyPatch, precision: Any, fast: bool, bf16: bool
+) -> None:
+    monkeypatch.setattr("ponderosa.training.fitting.fast_bfloat16", lambda: fast)
+    assert trainer_arguments(FitSettings(precision=precision), 0, Path("scratch"))["bf16"] is bf16

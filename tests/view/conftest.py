@@ -1,3 +1,4 @@
+import copy
 import io
 from typing import Any
 
@@ -11,8 +12,8 @@ def rate(value: float, n: int = 500, **more: Any) -> dict[str, Any]:
     return {"accuracy": value, "low": value - 0.03, "high": value + 0.02, "n": n, **more}
 
 
-@pytest.fixture
-def results() -> dict[str, Any]:
+@pytest.fixture(scope="session")
+def whole_results() -> dict[str, Any]:
     """A run of two rounds, the base included; its last round has everything that a round may have."""
     return {
         "recipe": {"name": "sapling-quick", "rounds": [{"problems": 600}]},
@@ -55,7 +56,13 @@ def results() -> dict[str, Any]:
 
 
 @pytest.fixture
-def tree() -> Tree:
+def results(whole_results: dict[str, Any]) -> dict[str, Any]:
+    """Results that a test may change."""
+    return copy.deepcopy(whole_results)
+
+
+@pytest.fixture(scope="session")
+def whole_tree() -> Tree:
     """A search with a right answer (node 4), a wrong one (node 6) and a step that fails (node 7)."""
     tree = Tree("p1", "Ann has 12 apples, Ben 7 fewer. How many have both?", method="mcts")
     first = tree.add(0, "# Step 1: Ann has 12.\nann = 12\n<end_of_step>")
@@ -71,6 +78,12 @@ def tree() -> Tree:
             tree.nodes[node].visits += 1
             tree.nodes[node].total += reward
     return tree
+
+
+@pytest.fixture
+def tree(whole_tree: Tree) -> Tree:
+    """A tree that a test may change."""
+    return copy.deepcopy(whole_tree)
 
 
 @pytest.fixture

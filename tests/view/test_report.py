@@ -37,8 +37,7 @@ class Page(HTMLParser):
         self.text.append(data)
 
 
-@pytest.fixture
-def data(results, tree):
+def report_data(results, tree):
     return ReportData(
         results=results,
         q_values={"round 1": [-1.0, 0.25, 1.0]},
@@ -50,11 +49,16 @@ def data(results, tree):
 
 
 @pytest.fixture
-def written(tmp_path, data):
-    return write_report(tmp_path, data)
+def data(results, tree):
+    return report_data(results, tree)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def written(tmp_path_factory, whole_results, whole_tree):
+    return write_report(tmp_path_factory.mktemp("run"), report_data(whole_results, whole_tree))
+
+
+@pytest.fixture(scope="module")
 def page(written):
     return Page(written.read_text(encoding="utf-8"))
 
@@ -123,9 +127,9 @@ def test_text_of_a_model_cannot_write_html(tmp_path, data, tree):
     assert {tag for tag, _ in page.elements} & {"script", "img"} == set()
 
 
-def test_the_same_run_gives_the_same_bytes(tmp_path, data):
-    first = write_report(tmp_path, data).read_bytes(), (tmp_path / "accuracy.svg").read_bytes()
-    assert (write_report(tmp_path, data).read_bytes(), (tmp_path / "accuracy.svg").read_bytes()) == first
+def test_the_same_run_gives_the_same_bytes(tmp_path, written, data):
+    assert write_report(tmp_path, data).read_bytes() == written.read_bytes()
+    assert (tmp_path / "accuracy.svg").read_bytes() == written.with_name("accuracy.svg").read_bytes()
 
 
 @pytest.mark.parametrize("rounds", [[], [{"round": 0}], [{"round": 0, "greedy": {"accuracy": 0.5}}]])

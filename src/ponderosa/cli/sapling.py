@@ -1,6 +1,7 @@
 """`ponderosa sapling`."""
 
 import json
+from pathlib import Path
 
 from cyclopts import App
 

@@ -1,6 +1,5 @@
 """The stages that evolutions are made of. Each looks first whether its result is there, so that a run can go on."""
 
-import json
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, replace
@@ -12,7 +11,7 @@ from ponderosa.cluster.shard import shards, write_problems
 from ponderosa.core import CodeFormat, PonderosaError, Problem, Tree, derive_seed
 from ponderosa.evolution.problems import ProblemSource, problem_source
 from ponderosa.evolution.recipe import Recipe
-from ponderosa.evolution.run import Observer, Run, write_whole
+from ponderosa.evolution.run import Observer, Run
 from ponderosa.forest import PairRow, SFTRow, preference_pairs, read_forest, read_rows, sft_rows, write_rows
 from ponderosa.search import MCTSSettings, SampleSettings
 from ponderosa.training import Launcher, Progress
@@ -180,22 +179,11 @@ class Stages:
         out = self.run.round(number) / name
         if out.exists():
             return str(out)
-        first = 1 if history else number
-        row_kind, data = (SFTRow, "sft") if kind == "sft" else (PairRow, "pairs")
-        rows = out.with_name(f"{name}-rows.jsonl")
-        write_whole(
-            rows,
-            "".join(
-                json.dumps(asdict(row)) + "\n"
-                for earlier in range(first, number + 1)
-                for row in self.rows(earlier, data, row_kind)
-            ),
-        )
-        settings = self.recipe.sft if kind == "sft" else self.recipe.ppm
+        data, settings = ("sft", self.recipe.sft) if kind == "sft" else ("pairs", self.recipe.ppm)
         job = {
             "kind": kind,
             "start": start,
-            "rows": str(rows),
+            "rows": [str(self.run.round(n) / "data" / data) for n in range(1 if history else number, number + 1)],
             "out": str(out),
             "seed": derive_seed(self.recipe.seed, kind, number) % 2**31,
             "settings": settings.model_dump(mode="json"),
@@ -212,7 +200,6 @@ class Stages:
 
         with self.run.timed(number, kind):
             await self._launcher.run(job, update)
-        rows.unlink()
         view.finish()
         return str(out)
 

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import os
 from collections import OrderedDict, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Self
 
 from ponderosa.core import BackendError, Execution
@@ -23,7 +23,7 @@ class _Request:
 
     key: int
     code: str
-    futures: list[asyncio.Future[Execution]] = field(default_factory=list)
+    futures: list[asyncio.Future[Execution]]
     attempts: int = 0
 
     @property
@@ -49,8 +49,12 @@ class _Pool:
         self._tier = tier
         self._queue: deque[_Request] = deque()
         self._given: dict[ServerLink, dict[int, _Request]] = {}
-        for _ in range(executor.servers):
-            self._start()
+        try:
+            for _ in range(executor.servers):
+                self._start()
+        except BackendError:
+            self.close("")
+            raise
 
     @property
     def links(self) -> list[ServerLink]:
@@ -103,7 +107,7 @@ class _Pool:
 
     def _answered(self, link: ServerLink, message: dict[str, Any]) -> None:
         request = self._given[link].pop(message["id"])
-        result = to_execution(message, self._tier)
+        result = to_execution(message, self._tier.value)
         self._executor.settled(request, result)
         request.resolve(result)
         self._distribute()
@@ -188,15 +192,14 @@ class ForkServer:
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._attach(loop)
-        request = self._pending.get(code)
-        if request is None:
-            self._pending[code] = request = _Request(next(self._keys), code)
         future: asyncio.Future[Execution] = loop.create_future()
-        request.futures.append(future)
-        if len(request.futures) == 1:
+        if (pending := self._pending.get(code)) is not None:
+            pending.futures.append(future)
+        else:
             tier = tier_of(code)
             if (pool := self._pools.get(tier)) is None:
                 pool = self._pools[tier] = _Pool(self, tier)
+            self._pending[code] = request = _Request(next(self._keys), code, [future])
             pool.submit(request)
         return await future
 
@@ -217,7 +220,8 @@ class ForkServer:
 
     def settled(self, request: _Request, result: Execution | None) -> None:
         """A pool is done with a request: `result` is None if there is none to keep."""
-        self._pending.pop(request.code, None)
+        if self._pending.get(request.code) is request:
+            del self._pending[request.code]
         if result is not None and self._cache_size:
             self._results[request.code] = result
             if len(self._results) > self._cache_size:

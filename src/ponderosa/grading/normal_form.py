@@ -20,6 +20,7 @@ _SPELLINGS = {
     r"\leq": r"\le", r"\geq": r"\ge", r"\neq": r"\ne",
 }  # fmt: skip
 _SPELLING = re.compile("|".join(re.escape(old) + ("(?![a-zA-Z])" if old[-1].isalpha() else "") for old in _SPELLINGS))
+_GROUPING = re.compile(r"(?<=[\d,])\\[,!](?=\d)")  # 1\,000 and 1,\!000
 # A space counts between digits ("1 2" is not 12), between words, and after a command ("\pi r").
 _SPACE = re.compile(r"(?<![0-9a-zA-Z])\s+|\s+(?![0-9a-zA-Z])")
 _SPACES = re.compile(r"\s+")
@@ -47,7 +48,7 @@ def tidy(answer: str) -> str:
         if text.startswith(before) and text.endswith(after) and len(text) > len(before) + len(after):
             text = text[len(before) : -len(after)].strip()
     if "\\" in text:
-        text = _UNIT.sub("", text)
+        text = _GROUPING.sub("", _UNIT.sub("", text))
         text = _BOX.sub(r"\1", _TEXT.sub(r"\1", text))
     text = _SPELLING.sub(lambda match: _SPELLINGS[match.group()], text)
     text = _SPACES.sub(" ", _SPACE.sub("", _MUTE.sub(" ", text).strip()))

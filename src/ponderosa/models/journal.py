@@ -78,20 +78,16 @@ class Journal:
 
     def record(self, answers: Sequence[tuple[str, Any]]) -> None:
         """Writes answers (JSON values) under keys made by `request_key`. The first answer under a key stands."""
-        lines = []
-        for key, answer in answers:
-            if key not in self._answers:
-                self._answers[key] = encoded = _ENCODER.encode(answer).encode()
-                lines.append(b'["%b",%b]\n' % (key.encode(), encoded))
-        self.recorded += len(lines)
-        data = b"".join(lines)
+        new = {key: _ENCODER.encode(answer).encode() for key, answer in answers if key not in self._answers}
+        data = b"".join(b'["%b",%b]\n' % (key.encode(), answer) for key, answer in new.items())
         try:
-            written = self._file.write(data)
-            if written != len(data):
+            if self._file.write(data) != len(data):
                 raise OSError("the disk is full")
         except OSError as error:
             os.ftruncate(self._file.fileno(), self._size)
             raise self._unwritable(error) from error
+        self._answers |= new
+        self.recorded += len(new)
         self._size += len(data)
 
     async def answer(self, key: str, ask: Callable[[], Awaitable[Any]]) -> Any:

@@ -1,10 +1,22 @@
 """Sapling, the embedded default: a world of problems with exact answers, and a small model that starts out reading it.
 
-`problems` draws from a split; `facts` and `diagnose` know what is true of them; `base_path` is the model to start from.
-Nothing here imports torch until a model is made.
+`problems` draws from a split; `facts` and `diagnose` know what is true of a problem and of a solution's steps;
+`base_path` is the model to start from. Importing this loads neither torch nor reasoning-gym; making a model does.
 """
 
-from ponderosa.sapling.problems import problems
+from pathlib import Path
+
+from ponderosa.core.errors import PonderosaError
+from ponderosa.sapling.diagnosis import MISREAD, StepClass, StepVerdict, diagnose
+from ponderosa.sapling.problems import problem_at, problems
 from ponderosa.sapling.world import facts
 
-__all__ = ["facts", "problems"]
+__all__ = ["MISREAD", "StepClass", "StepVerdict", "base_path", "diagnose", "facts", "problem_at", "problems"]
+
+
+def base_path() -> Path:
+    """The folder of the base that ships with the package, a Hugging Face checkpoint. Raises `PonderosaError`."""
+    path = Path(__file__).parent / "base"
+    if not (path / "model.safetensors").exists():
+        raise PonderosaError(f"No base at {path}: make it with `ponderosa sapling pretrain {path}`.")
+    return path

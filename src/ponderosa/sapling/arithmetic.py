@@ -1,8 +1,8 @@
 """Exact integer arithmetic of the expressions that appear in steps, parsed with `ast` and never executed.
 
 Formulas of relations and expressions that a model wrote go through the same parser, so that a written step can be
-judged by what it computes, whatever its spelling. Only names, integers, `+ - * // % **`, unary minus and a few functions
-are known; anything else is an `ArithmeticProblem`.
+judged by what it computes, whatever its spelling. Only names, integers, `+ - * // % **`, unary minus and a few
+functions are known; anything else is an `ExpressionError`.
 """
 
 import ast
@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 Formula = Callable[[Mapping[str, int]], int]
-"""A parsed expression: its value given the variables' values. May raise `ArithmeticProblem`."""
+"""A parsed expression: its value given the variables' values. May raise `ExpressionError`."""
 
 
-class ArithmeticProblem(ValueError):
+class ExpressionError(ValueError):
     """An expression that cannot be parsed or has no integer value."""
 
 
@@ -38,11 +38,11 @@ _FUNCTIONS: dict[str, Callable[..., int]] = {
 
 @lru_cache(maxsize=65536)
 def formula(expression: str) -> Formula:
-    """The formula of an expression such as `"2 * ann + 7"`. Raises `ArithmeticProblem` if it is outside the language."""
+    """The formula of an expression such as `"2 * ann + 7"`. Raises `ExpressionError` if it is none."""
     try:
         return _build(ast.parse(expression.strip(), mode="eval").body)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise ArithmeticProblem(f"not an arithmetic expression: {expression!r}") from error
+        raise ExpressionError(f"not an arithmetic expression: {expression!r}") from error
 
 
 @lru_cache(maxsize=65536)
@@ -72,21 +72,21 @@ def _build(node: ast.expr) -> Formula:
         case ast.Call(func=func, args=args, keywords=[]) if args and ast.unparse(func) in _FUNCTIONS:
             function, values = _FUNCTIONS[ast.unparse(func)], [_build(a) for a in args]
             if len(values) == 1 and function in (max, min):
-                raise ArithmeticProblem("max and min need two values")
+                raise ExpressionError("max and min need two values")
             return lambda env: _bounded(function, *[v(env) for v in values])
-    raise ArithmeticProblem(f"not known here: {ast.unparse(node)}")
+    raise ExpressionError(f"not known here: {ast.unparse(node)}")
 
 
 def _look_up(env: Mapping[str, int], name: str) -> int:
     try:
         return env[name]
     except KeyError:
-        raise ArithmeticProblem(f"{name} has no value") from None
+        raise ExpressionError(f"{name} has no value") from None
 
 
 def _power(base: int, exponent: int) -> int:
     if not 0 <= exponent <= 64:
-        raise ArithmeticProblem(f"exponent {exponent}")
+        raise ExpressionError(f"exponent {exponent}")
     return _bounded(operator.pow, base, exponent)
 
 
@@ -94,7 +94,7 @@ def _bounded(apply: Callable[..., int], *values: int) -> int:
     try:
         result = apply(*values)
     except (ZeroDivisionError, TypeError) as error:
-        raise ArithmeticProblem(str(error)) from error
+        raise ExpressionError(str(error)) from error
     if abs(result) > _LARGEST:
-        raise ArithmeticProblem("too large")
+        raise ExpressionError("too large")
     return result

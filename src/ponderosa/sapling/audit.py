@@ -5,8 +5,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ponderosa.core.format import ASSISTANT, END_OF_ANSWER, END_OF_CODE, END_OF_OUTPUT, END_OF_STEP, OUTPUT, USER
-from ponderosa.core.format import boxed_answer
+from ponderosa.core.format import (
+    ASSISTANT,
+    END_OF_ANSWER,
+    END_OF_CODE,
+    END_OF_OUTPUT,
+    END_OF_STEP,
+    OUTPUT,
+    USER,
+    boxed_answer,
+)
 from ponderosa.core.problem import Problem
 from ponderosa.sapling.diagnosis import MISREAD, StepClass, diagnose, execute
 
@@ -72,7 +80,8 @@ def audit(
 ) -> Audit:
     """Solves the problems greedily, the executor's output put in where the code ends, and counts."""
     result = Audit()
-    for problem, steps in zip(problems, solve_greedily(model, tokenizer, problems, batch, result), strict=True):
+    solutions = solve_greedily(model, tokenizer, problems, batch, result)
+    for problem, steps in zip(problems, solutions, strict=True):
         result.add(problem, steps)
     return result
 

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from ponderosa.core.format import END_OF_OUTPUT, MARKERS, OUTPUT, boxed_answer
 from ponderosa.core.problem import Problem
-from ponderosa.sapling.arithmetic import ArithmeticProblem, formula, terms
+from ponderosa.sapling.arithmetic import ExpressionError, formula, terms
 from ponderosa.sapling.dialects import statement
 from ponderosa.sapling.world import ANSWER, KINDS, Sentence, facts, sentences
 
@@ -61,7 +61,7 @@ def diagnose(problem: Problem, steps: Sequence[str]) -> list[StepVerdict]:
             continue
         try:
             value = formula(step.expression)(values)
-        except ArithmeticProblem:
+        except ExpressionError:
             value = None
         values_ok = values_ok and value is not None and truth.get(step.variable) == value
         if value is not None:
@@ -80,7 +80,7 @@ def execute(steps: Sequence[str]) -> str | None:
             return str(values[printed[1]]) if printed and printed[1] in values else None
         try:
             values[step.variable] = formula(step.expression)(values)
-        except ArithmeticProblem:
+        except ExpressionError:
             return None
     return None
 
@@ -162,6 +162,6 @@ def _same(expression: str, sentence: Sentence, way: str) -> bool:
             values = {name: rng.randint(100, 999) for name in sentence.uses}
             if formula(expression)(values) != sentence.evaluate(way, values):
                 return False
-    except ArithmeticProblem:
+    except ExpressionError:
         return False
     return True

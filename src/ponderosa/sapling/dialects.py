@@ -10,7 +10,7 @@ A dialect is a function (problem, rng) -> segments. To add one, write the functi
 import hashlib
 import random
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import cache
 from typing import NamedTuple
 
 from ponderosa.core.format import (
@@ -27,7 +27,7 @@ from ponderosa.core.format import (
     USER,
 )
 from ponderosa.core.problem import Problem
-from ponderosa.sapling.arithmetic import ArithmeticProblem, formula
+from ponderosa.sapling.arithmetic import ExpressionError, formula
 from ponderosa.sapling.families import FAMILIES
 from ponderosa.sapling.world import ANSWER, KINDS, Sentence, sentences
 
@@ -51,7 +51,7 @@ class Segment(NamedTuple):
 Dialect = Callable[[Problem, random.Random], list[Segment]]
 
 
-@lru_cache(maxsize=None)
+@cache
 def wrong_rate(kind: str, phrasing: int) -> float:
     """How often the corpus solves a sentence of this cell in a wrong way."""
     if not KINDS[kind].wrong:
@@ -101,7 +101,7 @@ def step_texts(steps: list[Written]) -> list[str]:
 
 
 def run(steps: list[Written]) -> dict[str, int]:
-    """The variables' values after the steps. Raises `ArithmeticProblem`."""
+    """The variables' values after the steps. Raises `ExpressionError`."""
     values: dict[str, int] = {}
     for step in steps:
         values[step.variable] = formula(step.expression)(values)
@@ -114,7 +114,7 @@ def noisy_steps(problem: Problem, rng: random.Random) -> list[Written]:
         steps = list(_noisy_steps(problem, rng))
         try:
             run(steps)
-        except ArithmeticProblem:  # a wrong value far off can leave the arithmetic's range
+        except ExpressionError:  # a wrong value far off can leave the arithmetic's range
             continue
         return steps
 

@@ -8,7 +8,7 @@ LARGEST_VALUE = 999
 """No quantity of the world is larger."""
 
 Draw = Callable[[random.Random, int, int], tuple[int, ...] | None]
-"""Draws the numbers of a sentence, given the values of the entities it uses (0 where there is none); None if none fit."""
+"""Draws a sentence's numbers, given the values of the first two entities it uses (0 for none); None if none fit."""
 
 SLOTS = ("a", "b", "c", "k", "m", "n")
 """Names in formulas: the earlier entities a, b, c and the sentence's own numbers k, m, n."""

@@ -1,31 +1,31 @@
 """Pre-training of the base on a stream of fresh problems: `ponderosa sapling pretrain`.
 
-Every document is new (no epoch is ever done twice), the loss is weighted by segment, Muon steps the blocks' matrices and
-AdamW everything else. Processes of one thread each share a batch and average their gradients: on small models two such
-processes are faster than one process of two threads. A run is a folder: killed at any moment, the same call resumes it.
+Every document is new (nothing is seen twice), the loss is weighted by segment, Muon steps the blocks' matrices and
+AdamW everything else. Processes of one thread each average their gradients: on small models two such processes are
+faster than one process of two threads. A run is a folder: killed at any moment, the same call resumes it.
 """
 
 import json
 import os
-import random
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ponderosa.core.errors import PonderosaError
-from ponderosa.core.seeds import derive_seed
-from ponderosa.sapling.dialects import DIALECTS
-from ponderosa.sapling.problems import problem_at
+from ponderosa.sapling.corpus import Batch, batches, document
+from ponderosa.sapling.problems import problems
 from ponderosa.sapling.vocabulary import NAMES, OBJECTS
 
 if TYPE_CHECKING:
     import torch
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
+RUN = "run"
 STATE = "state.pt"
 SETTINGS = "settings.json"
+AUDITED = 1000
+"""Test problems that the card's figures are measured on."""
 _TOKENIZER_DOCUMENTS = 6000
 
 
@@ -49,24 +49,14 @@ class Pretraining:
     """Seconds between checkpoints of the run."""
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Right-padded documents: tokens and loss weights, each [rows, length], and how many tokens are not padding."""
+def pretrain(out: Path, settings: Pretraining = Pretraining()) -> Path:
+    """Trains a base from nothing and writes it to `out` as a Hugging Face checkpoint with a card; returns that folder.
 
-    tokens: "torch.Tensor"
-    weights: "torch.Tensor"
-    count: int
-
-
-def pretrain(out: Path, settings: Pretraining = Pretraining()) -> Path:  # noqa: B008  (frozen)
-    """Trains a base from nothing and writes it to `out` as a Hugging Face checkpoint; returns that folder.
-
-    The run's state lies in `out/run` until it is done. Raises `PonderosaError` where another run's state lies there or a
-    process dies.
+    The run's state lies in `out/run`. Raises `PonderosaError` where another run's state lies there or a process dies.
     """
     import torch.multiprocessing as multiprocessing
 
-    run = out / "run"
+    run = out / RUN
     run.mkdir(parents=True, exist_ok=True)
     _claim(run / SETTINGS, settings)
     make_tokenizer(run, settings.seed)
@@ -79,7 +69,8 @@ def pretrain(out: Path, settings: Pretraining = Pretraining()) -> Path:  # noqa:
         raise PonderosaError(f"Pre-training failed; run the same command to resume from {run}. {error}") from error
     except multiprocessing.ProcessExitedException as error:
         raise PonderosaError(f"A pre-training process died ({error}); run the same command to resume.") from error
-    return save(run, out)
+    finish(out)
+    return out
 
 
 def make_tokenizer(run: Path, seed: int) -> "PreTrainedTokenizerFast":
@@ -89,92 +80,49 @@ def make_tokenizer(run: Path, seed: int) -> "PreTrainedTokenizerFast":
     from ponderosa.sapling.tokenizer import train_tokenizer
 
     folder = run / "tokenizer"
-    if not (folder / "tokenizer.json").exists():
-        documents = ("".join(d.text for d in _document(seed, i)) for i in range(_TOKENIZER_DOCUMENTS))
-        train_tokenizer(documents, NAMES + OBJECTS).save_pretrained(folder)
+    if not folder.exists():
+        documents = ("".join(d.text for d in document(seed, i)) for i in range(_TOKENIZER_DOCUMENTS))
+        part = run / "tokenizer.part"
+        train_tokenizer(documents, NAMES + OBJECTS).save_pretrained(part)
+        part.rename(folder)
     return PreTrainedTokenizerFast.from_pretrained(folder)
 
 
-def save(run: Path, out: Path) -> Path:
-    """Writes the run's model as it is now to `out`: bf16 weights, tokenizer and generation settings."""
+def finish(out: Path) -> None:
+    """Writes the run's model as it is now to `out`, in bf16, with tokenizer, generation settings and measured card."""
     import torch
     from transformers import GenerationConfig
 
+    from ponderosa.sapling.audit import audit
+    from ponderosa.sapling.card import write_card
     from ponderosa.sapling.model import new_model
 
-    tokenizer = make_tokenizer(run, 0)
-    model = new_model(tokenizer, 0)
-    model.load_state_dict(torch.load(run / STATE, weights_only=True)["model"])
+    settings = json.loads((out / RUN / SETTINGS).read_text())
+    state = torch.load(out / RUN / STATE, weights_only=True)
+    tokenizer = make_tokenizer(out / RUN, settings["seed"])
+    model = new_model(tokenizer, settings["seed"])
+    model.load_state_dict(state["model"])
     model.generation_config = GenerationConfig(
         do_sample=True, temperature=1.0, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
     )
     model.to(torch.bfloat16).save_pretrained(out)
     tokenizer.save_pretrained(out)
-    return out
+    seed = settings["seed"] + 1
+    write_card(
+        out,
+        audit(model.float().eval(), tokenizer, problems("test", seed, 0, AUDITED)),
+        parameters=model.num_parameters(),
+        command=f"ponderosa sapling pretrain {out.name} --tokens {settings['tokens']} --seed {settings['seed']}",
+        tokens=state["tokens"],
+        seconds=state["seconds"],
+        processes=settings["processes"],
+        seed=seed,
+    )
 
 
 def rate_at(progress: float, settings: Pretraining) -> float:
     """The learning rates' factor when `progress` (0 to 1) of the tokens are seen."""
     return max(0.0, min(1.0, progress / settings.warmup, (1 - progress) / settings.decay))
-
-
-def batches(
-    tokenizer: "PreTrainedTokenizerFast", settings: Pretraining, rank: int, first: int
-) -> Iterator[tuple[Batch, int]]:
-    """Batches of fresh documents for ever, for one process, each with the chunk to resume from.
-
-    A chunk of documents is sorted by length and cut into batches of nearly equal lengths, which come in random order.
-    """
-    chunk_size = 32 * settings.batch_tokens // 256
-    chunk = first
-    while True:
-        start = (chunk * settings.processes + rank) * chunk_size
-        documents = [_encode(tokenizer, settings.seed, i) for i in range(start, start + chunk_size)]
-        documents.sort(key=lambda document: len(document[0]))
-        cut = list(_cut(documents, settings.batch_tokens))
-        random.Random(derive_seed("order", settings.seed, rank, chunk)).shuffle(cut)
-        chunk += 1
-        for rows in cut:
-            yield _pad(rows, tokenizer.pad_token_id), chunk
-
-
-def _cut(documents: list[tuple[list[int], list[float]]], budget: int) -> Iterator[list[tuple[list[int], list[float]]]]:
-    rows: list[tuple[list[int], list[float]]] = []
-    for document in documents:  # sorted: the new one is the longest
-        if rows and len(document[0]) * (len(rows) + 1) > budget:
-            yield rows
-            rows = []
-        rows.append(document)
-    yield rows
-
-
-def _pad(rows: list[tuple[list[int], list[float]]], padding: int) -> Batch:
-    import torch
-
-    length = max(len(tokens) for tokens, _ in rows)
-    tokens = torch.full((len(rows), length), padding)
-    weights = torch.zeros(len(rows), length)
-    for i, (ids, loss_weights) in enumerate(rows):
-        tokens[i, : len(ids)] = torch.tensor(ids)
-        weights[i, : len(ids)] = torch.tensor(loss_weights)
-    return Batch(tokens, weights, sum(len(ids) for ids, _ in rows))
-
-
-def _document(seed: int, index: int) -> list[Any]:
-    rng = random.Random(derive_seed("corpus", seed, index))
-    dialect = DIALECTS[rng.choice(sorted(DIALECTS))]
-    return dialect(problem_at("corpus", seed, index), rng)
-
-
-def _encode(tokenizer: "PreTrainedTokenizerFast", seed: int, index: int) -> tuple[list[int], list[float]]:
-    """Tokens and loss weights of a document, the end of text included."""
-    ids: list[int] = []
-    weights: list[float] = []
-    for segment in _document(seed, index):
-        piece = tokenizer.backend_tokenizer.encode(segment.text).ids
-        ids += piece
-        weights += [segment.weight] * len(piece)
-    return [*ids, tokenizer.eos_token_id], [*weights, 1.0]
 
 
 def weighted_loss(model: "LlamaForCausalLM", batch: Batch) -> "torch.Tensor":
@@ -225,10 +173,11 @@ def _train(rank: int, run: Path, settings: Pretraining, rendezvous: Path) -> Non
             optimizer.load_state_dict(saved)
         seen, chunk, spent = state["tokens"], state["chunk"], state["seconds"]
     parameters = list(model.parameters())
+    parent = os.getppid()
     started = saved_at = told_at = time.monotonic()
-    resumed_at, step, running = seen, 0, 0.0
-    for batch, next_chunk in batches(tokenizer, settings, rank, chunk):
-        if seen >= settings.tokens:
+    resumed_at, running = seen, None
+    for batch, next_chunk in batches(tokenizer, settings.seed, settings.batch_tokens, rank, settings.processes, chunk):
+        if seen >= settings.tokens or os.getppid() != parent:  # orphans must not go on beside a resumed run
             break
         factor = rate_at(seen / settings.tokens, settings)
         for optimizer in steppers:
@@ -245,9 +194,8 @@ def _train(rank: int, run: Path, settings: Pretraining, rendezvous: Path) -> Non
             optimizer.step()
             optimizer.zero_grad(set_to_none=False)
         seen += round(count)
-        step += 1
         mean = loss_sum / settings.processes
-        running = mean if step == 1 else 0.98 * running + 0.02 * mean
+        running = mean if running is None else 0.98 * running + 0.02 * mean
         now = time.monotonic()
         if rank == 0 and now - told_at >= 10:
             told_at = now
@@ -261,7 +209,7 @@ def _train(rank: int, run: Path, settings: Pretraining, rendezvous: Path) -> Non
         if rank == 0 and now - saved_at >= settings.save_every:
             saved_at = now
             _save_state(run, model, steppers, seen, next_chunk, spent + now - started)
-    if rank == 0:
+    if rank == 0 and seen >= settings.tokens:
         _save_state(run, model, steppers, seen, chunk, spent + time.monotonic() - started)
     distributed.destroy_process_group()
 
@@ -303,6 +251,8 @@ def _claim(path: Path, settings: Pretraining) -> None:
         path.write_text(json.dumps(mine, indent=1))
         return
     theirs = json.loads(path.read_text())
-    changed = [f"{key}: {theirs.get(key)} there, {value} here" for key, value in mine.items() if theirs.get(key) != value]
+    changed = [
+        f"{key}: {theirs.get(key)} there, {value} here" for key, value in mine.items() if theirs.get(key) != value
+    ]
     if changed:
         raise PonderosaError(f"{path.parent} holds another run ({'; '.join(changed)}). Choose another folder.")

@@ -27,7 +27,9 @@ _CHAT_TEMPLATE = (
 )
 
 
-def train_tokenizer(documents: Iterable[str], words: Iterable[str] = (), vocabulary: int = 1024) -> "PreTrainedTokenizerFast":
+def train_tokenizer(
+    documents: Iterable[str], words: Iterable[str] = (), vocabulary: int = 1024
+) -> "PreTrainedTokenizerFast":
     """Trains the tokenizer on documents. Markers and the prompt's fixed lines are one token each, and stay visible.
 
     Each of `words` becomes one token, whether a space comes before it or not, in lower case too.

@@ -2,13 +2,19 @@
 
 from ponderosa.sapling.kinds import Kind, below, number
 
-NAMES = tuple(
-    "Ann Ben Cal Dan Eva Fay Gus Hal Ida Jon Kim Leo Mia Ned Oli Pam Quin Ray Sue Tom Una Vic Wes Xia Yan Zoe "
-    "Amy Bob Carl Dora Emma Finn Gina Hugo Iris Jack".split()
+# fmt: off
+NAMES = (
+    "Ann", "Ben", "Cal", "Dan", "Eva", "Fay", "Gus", "Hal", "Ida", "Jon", "Kim", "Leo",
+    "Mia", "Ned", "Oli", "Pam", "Quin", "Ray", "Sue", "Tom", "Una", "Vic", "Wes", "Xia",
+    "Yan", "Zoe", "Amy", "Bob", "Carl", "Dora", "Emma", "Finn", "Gina", "Hugo", "Iris", "Jack",
 )
 """Entities. A variable is the lower-cased name."""
 
-OBJECTS = tuple("apples pears books cards pens stamps shells beads eggs nuts cups stones figs plums buttons marbles".split())
+OBJECTS = (
+    "apples", "pears", "books", "cards", "pens", "stamps", "shells", "beads", "eggs",
+    "nuts", "cups", "stones", "figs", "plums", "buttons", "marbles",
+)
+# fmt: on
 
 NO_OPS: dict[str, Kind] = {
     kind.name: kind

@@ -13,14 +13,15 @@ import random
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from functools import cache
 
 from ponderosa.core.problem import Problem
 from ponderosa.core.seeds import derive_seed
-from ponderosa.sapling.arithmetic import ArithmeticProblem, formula
+from ponderosa.sapling.arithmetic import ExpressionError, formula
 from ponderosa.sapling.kinds import LARGEST_VALUE, SLOTS, Kind
 from ponderosa.sapling.questions import QUESTIONS
-from ponderosa.sapling.relations import DERIVED, RELATIONS, SOURCES
+from ponderosa.sapling.relations import DERIVED, RELATIONS
+from ponderosa.sapling.sources import SOURCES
 from ponderosa.sapling.vocabulary import NAMES, NO_OPS, OBJECTS
 
 LEVELS = (1, 2, 3, 4, 5)
@@ -67,7 +68,7 @@ class Sentence:
         return _SLOT.sub(lambda match: values[match[0]], way)
 
     def evaluate(self, way: str, values: Mapping[str, int]) -> int:
-        """A formula's value where the entities have `values`. Raises `ArithmeticProblem`."""
+        """A formula's value where the entities have `values`. Raises `ExpressionError`."""
         env = dict(zip("abc", [values[name] for name in self.uses], strict=False))
         return formula(way)(env | dict(zip("kmn", self.numbers, strict=False)))
 
@@ -75,7 +76,7 @@ class Sentence:
 _SLOT = re.compile(rf"\b[{''.join(SLOTS)}]\b")
 
 
-@lru_cache(maxsize=None)
+@cache
 def is_held_out(used: str, user: str) -> bool:
     """Whether the combination of a relation kind and the kind that uses it is kept for the test split."""
     digest = hashlib.sha256(f"{used}>{user}".encode()).digest()
@@ -188,9 +189,9 @@ class _Writer:
         return False
 
     def _instance(self, kind: Kind, entity: str, uses: tuple[Sentence, ...]) -> Sentence | None:
-        """A sentence of the kind, or None if no numbers fit, a value leaves the range or a wrong way gives the right one."""
+        """A sentence of the kind; None if no numbers fit, a value is too large or a wrong way gives the right one."""
         values = [u.value for u in uses]
-        drawn = kind.draw(self.rng, *(values + [0, 0])[:2])
+        drawn = kind.draw(self.rng, *[*values, 0, 0][:2])
         if drawn is None:
             return None
         phrasing = self.rng.randrange(len(kind.phrasings))
@@ -214,7 +215,7 @@ class _Writer:
                 try:
                     for later in self.written[i + 1 :]:
                         values[later.entity] = later.evaluate(KINDS[later.kind].right, values)
-                except ArithmeticProblem:
+                except ExpressionError:
                     continue
                 if values[ANSWER] == truth[ANSWER]:
                     return False

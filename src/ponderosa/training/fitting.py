@@ -43,6 +43,13 @@ def is_main() -> bool:
     return int(os.environ.get("RANK", "0")) == 0
 
 
+def fast_bfloat16() -> bool:
+    """Whether the device has instructions for bfloat16; where it is emulated, float32 is faster."""
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
 def trainer_arguments(settings: FitSettings, seed: int, scratch: Path) -> dict[str, Any]:
     """The keyword arguments of transformers' `TrainingArguments` (and of TRL's configurations) for `settings`."""
     on_cpu = not torch.cuda.is_available()
@@ -60,7 +67,7 @@ def trainer_arguments(settings: FitSettings, seed: int, scratch: Path) -> dict[s
         "weight_decay": settings.weight_decay,
         "adam_beta2": settings.adam_beta2,
         "max_grad_norm": settings.max_grad_norm,
-        "bf16": settings.precision == "bfloat16",
+        "bf16": settings.precision == "bfloat16" or (settings.precision == "auto" and fast_bfloat16()),
         "gradient_checkpointing": settings.gradient_checkpointing,
         "seed": seed % 2**32,  # the widest that NumPy takes
         "use_cpu": on_cpu,

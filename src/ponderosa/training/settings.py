@@ -13,9 +13,10 @@ class FitSettings(BaseModel):
     of one process: lower it when memory runs out. Rows longer than `max_length` tokens are
     left out and counted. `optimizer` "muon" orthogonalises the updates of the blocks' matrices (at
     `muon_learning_rate`) and leaves the rest to AdamW (at `learning_rate`). `warmup` is a share of all steps.
-    `precision` is what the forward and backward passes compute in; weights and optimiser states are 32 bits wide.
-    `save_precision` is that of the checkpoint. `attention` is transformers' name of an implementation: on a CPU "eager"
-    is the fastest for rows of some hundred tokens, though its memory grows with the square of their length.
+    `precision` is what the forward and backward passes compute in, "auto" bfloat16 where the device has instructions
+    for it; weights and optimiser states are 32 bits wide. `save_precision` is that of the checkpoint. `attention` is
+    transformers' name of an implementation: on a CPU "eager" is the fastest for rows of some hundred tokens, though
+    its memory grows with the square of their length.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -32,7 +33,7 @@ class FitSettings(BaseModel):
     weight_decay: float = Field(0.1, ge=0)
     adam_beta2: float = Field(0.999, gt=0, lt=1)
     max_grad_norm: float = Field(1.0, gt=0)
-    precision: Literal["float32", "bfloat16"] = "bfloat16"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
     save_precision: Literal["float32", "bfloat16"] = "bfloat16"
     attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
     gradient_checkpointing: bool = False

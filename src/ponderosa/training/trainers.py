@@ -25,7 +25,7 @@ class PolicyTrainer(Fitted, SFTTrainer):
 
 
 def pair_loss(chosen: Tensor, rejected: Tensor, settings: PPMSettings) -> Tensor:
-    """The Bradley-Terry loss of each pair of logits, shape (pairs,), unweighted (rStar-Math, equation 4)."""
+    """The Bradley-Terry loss of each pair of logits, shape (pairs,), unweighted (rStar-Math, section 3.3)."""
     if settings.squash == "tanh":
         chosen, rejected = chosen.tanh(), rejected.tanh()
     loss = -logsigmoid(settings.sharpness * (chosen - rejected))

@@ -94,6 +94,7 @@ class Server:
         if self._landlock:
             kernel.restrict_files(readable)
         self._system_calls = seccomp.allow_list(open_files=self._landlock > 0)
+        _prove_seccomp(self._system_calls)
         # Children copy a page when they write to it: keep the collector from touching what is loaded.
         gc.collect()
         gc.freeze()
@@ -180,7 +181,7 @@ class Server:
         except BlockingIOError:
             return
         if not data:  # the program closed its output
-            self._epoll.unregister(running.stdout)
+            self._forget(running.stdout)
             return
         running.output += data
         if len(running.output) > self._settings.output_bytes:
@@ -213,10 +214,16 @@ class Server:
         record["cpu_s"] = round(usage.ru_utime + usage.ru_stime, 6)
         self._send(record)
         del self._children[running.pid]
-        for descriptor in (running.pidfd, running.stdout):
-            del self._by_descriptor[descriptor]
         for descriptor in (running.pidfd, running.stdout, running.result):
-            os.close(descriptor)  # which also takes it out of the epoll: nobody else holds it
+            self._forget(descriptor)
+            os.close(descriptor)
+
+    def _forget(self, descriptor: int) -> None:
+        """Closing is not enough: a child that was just forked still holds a copy, for which epoll would go on reporting
+        under a number that is soon another program's.
+        """
+        if self._by_descriptor.pop(descriptor, None) is not None:
+            self._epoll.unregister(descriptor)
 
     def _send(self, message: dict[str, Any]) -> None:
         self._unsent += encode(message)
@@ -235,6 +242,21 @@ class Server:
 
 # Shared libraries that extension modules load, and time zones.
 _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache", "/usr/share/zoneinfo")
+
+
+def _prove_seccomp(instructions: bytes) -> None:
+    """Raises OSError unless a child can be fenced in: a program must never be the first to find out."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            kernel.allow_system_calls(seccomp.for_process(instructions, os.getpid()))
+            os.fork()
+        except PermissionError:
+            os._exit(0)
+        finally:
+            os._exit(1)
+    if os.waitpid(pid, 0)[1] != 0:
+        raise OSError("this system does not let a process install a seccomp filter")
 
 
 def _read_ready(descriptor: int) -> bytes:

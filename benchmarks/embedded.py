@@ -1,0 +1,80 @@
+"""Puts runs of one recipe with several seeds into one table: `python benchmarks/embedded.py runs/sapling-{1,2,3}`.
+
+Accuracies are means over the runs, all on the same held-out problems; intervals are percentile bootstraps over the
+problems (the runs' results on a problem are averaged first), so they hold for these problems and these seeds.
+"""
+
+import json
+import sys
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ponderosa.evaluation import Estimate
+from ponderosa.evaluation.statistics import mean_of_rates, paired_difference
+
+
+def main(runs: list[Path]) -> None:
+    results = [json.loads((run / "results.json").read_text()) for run in runs]
+    rounds = len(results[0]["rounds"])
+    print(f"{len(runs)} runs of {results[0]['recipe']['name']}, seeds {[r['seed'] for r in results]}")
+    print("wall: " + ", ".join(f"{result['wall_s']:.0f} s" for result in results) + "\n")
+    greedy = [np.mean([_right(r, n) for r in results], axis=0) for n in range(rounds)]
+    print("| | " + " | ".join("base" if n == 0 else f"round {n}" for n in range(rounds)) + " |")
+    print("|---" * (rounds + 1) + "|")
+    _row("greedy, % [95 %]", [_shown(mean_of_rates(list(map(float, rates)))) for rates in greedy])
+    _row("gain over the round before", ["", *(_shown(paired_difference(a, b)) for a, b in pairwise(greedy))])
+    for name, path in (
+        ("tokens a problem, greedy", ("greedy", "tokens")),
+        ("majority, %", ("majority", "accuracy")),
+        ("PPM-weighted vote, %", ("weighted", "accuracy")),
+        ("best of n, %", ("best_of_n", "accuracy")),
+        ("MCTS + PPM, %", ("mcts", "accuracy")),
+        ("pass@k, %", ("pass_at_k", "accuracy")),
+        ("coverage of the round, %", ("coverage", "value")),
+        ("coverage of the probe pool, %", ("probe_coverage", "value")),
+        ("PPM AUC, steps of the policy", ("ppm", "auc", "value")),
+        ("PPM AUC, fixed pool", ("ppm", "probe_auc", "value")),
+        ("PPM pair accuracy, fixed pool", ("ppm", "pair_accuracy", "value")),
+        ("wrong intermediate value, % of SFT rows", ("sft", "wrong_intermediate", "value")),
+    ):
+        scale = 1 if "tokens" in name else 100
+        _row(name, [_mean(results, n, path, scale) for n in range(rounds)])
+    base, last = float(greedy[0].mean()), float(greedy[-1].mean())
+    print(f"\nerrors removed by greedy decoding: {100 * (last - base) / (1 - base):.1f} %")
+    for result in results:
+        best = result["rounds"][-1].get("best")
+        if best:
+            start = result["rounds"][0]["greedy"]["accuracy"]
+            removed = 100 * (best["accuracy"] - start) / (1 - start)
+            print(f"seed {result['seed']}: best on dev {best['method']}, {100 * best['accuracy']:.1f} % on test,")
+            print(f"  {removed:.1f} % of the base's errors removed")
+
+
+def _right(result: dict[str, Any], number: int) -> list[float]:
+    return [float(c) for c in result["rounds"][number]["greedy"]["right"]]
+
+
+def _mean(results: list[dict[str, Any]], number: int, path: tuple[str, ...], scale: float) -> str:
+    values = []
+    for result in results:
+        value: Any = result["rounds"][number]
+        for key in path:
+            value = value.get(key) if value else None
+        if value is not None:
+            values.append(scale * value)
+    return f"{np.mean(values):.1f}" if values else ""
+
+
+def _shown(estimate: Estimate) -> str:
+    return f"{100 * estimate.value:.1f} [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
+
+
+def _row(name: str, cells: list[str]) -> None:
+    print(f"| {name} | " + " | ".join(cells) + " |")
+
+
+if __name__ == "__main__":
+    main([Path(word) for word in sys.argv[1:]])

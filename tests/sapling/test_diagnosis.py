@@ -1,0 +1,116 @@
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ponderosa.core.problem import Problem
+from ponderosa.sapling import MISREAD, StepClass, diagnose, problem_at
+from ponderosa.sapling.dialects import noisy_steps, right_steps, run, step_texts
+from ponderosa.sapling.diagnosis import execute
+from ponderosa.sapling.world import ANSWER
+
+drawn = st.builds(problem_at, st.sampled_from(["corpus", "test"]), st.integers(0, 9), st.integers(0, 10**6))
+
+PROBLEM = Problem(
+    "p",
+    "Ann has 12 apples. 5 of the apples of Ann are green. Ann has 4 more apples than Ben. How many apples does Ben have?",
+    "8",
+    {
+        "sentences": [
+            dict(text="Ann has 12 apples.", kind="given", phrasing=0, entity="ann", uses=[], numbers=[12], value=12),
+            dict(
+                text="5 of the apples of Ann are green.",
+                kind="quality",
+                phrasing=0,
+                entity="ann",
+                uses=["ann"],
+                numbers=[5],
+                value=12,
+            ),
+            dict(
+                text="Ann has 4 more apples than Ben.",
+                kind="reversed_more",
+                phrasing=0,
+                entity="ben",
+                uses=["ann"],
+                numbers=[4],
+                value=8,
+            ),
+            dict(
+                text="How many apples does Ben have?",
+                kind="has",
+                phrasing=0,
+                entity="answer",
+                uses=["ben"],
+                numbers=[],
+                value=8,
+            ),
+        ]
+    },
+)
+FIRST = "<code>\n# Step 1: Ann has 12 apples.\nann = 12\n<end_of_step>"
+
+
+@given(drawn)
+def test_right_solutions_are_right_in_every_step(problem):
+    verdicts = diagnose(problem, step_texts(right_steps(problem)))
+    assert all(v.kind is StepClass.RIGHT and v.values_ok for v in verdicts)
+
+
+@given(drawn, st.integers())
+def test_noisy_solutions_hold_wrong_ways_and_no_misread_step(problem, seed):
+    steps = noisy_steps(problem, random.Random(seed))
+    verdicts = diagnose(problem, step_texts(steps))
+    assert not any(v.kind in MISREAD for v in verdicts)
+    assert verdicts[-1].values_ok == all(v.kind is StepClass.RIGHT for v in verdicts)
+    assert execute(step_texts(steps)) == str(run(steps)[ANSWER])
+
+
+@pytest.mark.parametrize(
+    ("comment", "code", "expected", "values_ok"),
+    [
+        ("Ann has 4 more apples than Ben.", "ben = ann - 4", StepClass.RIGHT, True),
+        ("Ann has 4 more apples than Ben.", "ben = -4 + ann", StepClass.RIGHT, True),
+        ("Ann has 4 more apples than Ben.", "ben = ann + 4", StepClass.WRONG_WAY, False),
+        ("Ann has 4 more apples than Ben.", "ben = ann - 5", StepClass.MISBOUND, False),
+        ("Ann has 4 more apples than Ben.", "ben = cal - 4", StepClass.MISBOUND, False),
+        ("Ann has 4 more apples than Ben.", "cal = ann - 4", StepClass.MISBOUND, False),
+        ("Ann has 4 more apples than Ben.", "ben = 8", StepClass.MISBOUND, True),
+        ("Ann has 14 more apples than Ben.", "ben = ann - 14", StepClass.MISCOPIED, False),
+        ("5 of the apples of Ann are green.", "ann = ann - 5", StepClass.WRONG_WAY, False),
+        ("Ann has 4 more apples than Ben.", "ben = ann -", StepClass.MISBOUND, False),
+        ("Ann has 4 more apples than Ben.", "ben := 4", StepClass.MALFORMED, True),
+    ],
+)
+def test_a_step_is_classed_by_what_it_does(comment, code, expected, values_ok):
+    verdicts = diagnose(PROBLEM, [FIRST, f"\n# Step 2: {comment}\n{code}\n<end_of_step>"])
+    assert verdicts[0].kind is StepClass.RIGHT
+    assert (verdicts[1].kind, verdicts[1].values_ok) == (expected, values_ok)
+
+
+def test_a_wrong_value_stays_wrong_for_all_later_steps():
+    steps = [
+        FIRST,
+        "\n# Step 2: Ann has 4 more apples than Ben.\nben = ann + 4\n<end_of_step>",
+        "\n# Step 3: How many apples does Ben have?\nanswer = ben\n<end_of_step>",
+        "\n# Now print the final answer\nprint(answer)\n<end_of_code>\n<output>16<end_of_output>",
+        "\n<answer>The answer is \\boxed{16}.\n<end_of_answer>",
+    ]
+    verdicts = diagnose(PROBLEM, steps)
+    assert [v.values_ok for v in verdicts] == [True, False, False, False, False]
+    assert [v.kind for v in verdicts if v.kind is not StepClass.RIGHT] == [StepClass.WRONG_WAY]
+    assert [v.value for v in verdicts[:3]] == [12, 16, 16]
+
+
+@pytest.mark.parametrize(
+    "closing",
+    [
+        "\n# Now print the final answer\nprint(ann)\n<end_of_code>",
+        "\n<answer>The answer is \\boxed{16}.\n<end_of_answer>",
+        "garbage",
+    ],
+)
+def test_a_result_that_is_not_the_programs_is_malformed(closing):
+    steps = [FIRST, "\n# Step 2: How many apples does Ben have?\nanswer = ann\n<end_of_step>", closing]
+    assert diagnose(PROBLEM, steps)[-1].kind is StepClass.MALFORMED
