@@ -48,5 +48,5 @@ docs: .venv/installed-docs  ## the documentation as a site, in build/docs
 	@touch $@
 
 .venv/installed-docs: .venv/installed
-	$(PIP) zensical mkdocstrings-python
+	$(PIP) --group docs
 	@touch $@

@@ -85,7 +85,7 @@ async def propose_all(policy: TransformersPolicy, batch: list[list[int]], new_to
 
 
 async def search(policy: TransformersPolicy, batch: list[list[int]], seed: int) -> int:
-    """Each prompt is a search of six steps; steps have 5 to 40 tokens, and the next prompt continues with one of them."""
+    """Each prompt is a search of six steps of 5 to 40 tokens, and each next prompt goes on with one of the samples."""
 
     async def one(ids: list[int], rng: random.Random) -> int:
         tokens = 0
@@ -99,7 +99,7 @@ async def search(policy: TransformersPolicy, batch: list[list[int]], seed: int) 
     return sum(await asyncio.gather(*(one(ids, random.Random(seed + i)) for i, ids in enumerate(batch))))
 
 
-def vllm_cpu(folder: str, batch: list[list[int]], new_tokens: int) -> Callable[[], int] | None:
+def vllm_cpu(folder: str, new_tokens: int) -> Callable[[list[list[int]]], int] | None:
     """The same through vLLM's offline interface, or None where it is not installed."""
     if importlib.util.find_spec("vllm") is None:
         return None
@@ -108,7 +108,7 @@ def vllm_cpu(folder: str, batch: list[list[int]], new_tokens: int) -> Callable[[
     llm = LLM(folder, dtype="float32", max_num_seqs=512, max_model_len=1024, enforce_eager=True)
     settings = SamplingParams(n=SAMPLES, temperature=1.0, max_tokens=new_tokens, ignore_eos=True)
 
-    def run() -> int:
+    def run(batch: list[list[int]]) -> int:
         answers = llm.generate([{"prompt_token_ids": ids} for ids in batch], settings, use_tqdm=False)
         return sum(len(output.token_ids) for answer in answers for output in answer.outputs)
 
@@ -122,23 +122,26 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    net, words, batch = model(), tokenizer(), prompts(args.requests, seed=0)
+    net, words = model(), tokenizer()
     policies = {dtype: TransformersPolicy(model().to(dtype), words) for dtype in (torch.float32, torch.bfloat16)}
 
-    def ours(dtype: torch.dtype) -> int:
-        return asyncio.run(propose_all(policies[dtype], batch, args.new_tokens))
+    def batch(seed: int) -> list[list[int]]:
+        return prompts(args.requests, seed)  # new ones each time: nothing comes from a cache
+
+    def ours(dtype: torch.dtype, seed: int) -> int:
+        return asyncio.run(propose_all(policies[dtype], batch(seed), args.new_tokens))
 
     contenders: dict[str, Callable[[int], int]] = {
-        "generate": lambda _: plain_generate(net, batch, args.new_tokens),
-        "ours": lambda _: ours(torch.float32),
-        "ours, bfloat16": lambda _: ours(torch.bfloat16),
-        "ours, search": lambda seed: asyncio.run(search(policies[torch.float32], prompts(args.requests, seed), seed)),
+        "generate": lambda seed: plain_generate(net, batch(seed), args.new_tokens),
+        "ours": lambda seed: ours(torch.float32, seed),
+        "ours, bfloat16": lambda seed: ours(torch.bfloat16, 1000 + seed),
+        "ours, search": lambda seed: asyncio.run(search(policies[torch.float32], batch(2000 + seed), seed)),
     }
     with tempfile.TemporaryDirectory() as folder:
         net.save_pretrained(folder)
         words.save_pretrained(folder)
-        if (vllm := vllm_cpu(folder, batch, args.new_tokens)) is not None:
-            contenders["vLLM"] = lambda _: vllm()
+        if (vllm := vllm_cpu(folder, args.new_tokens)) is not None:
+            contenders["vLLM"] = lambda seed: vllm(batch(seed))
         else:
             print("vLLM is not installed here: skipped")
         for run in contenders.values():  # the first run of each pays for what later ones find done

@@ -17,8 +17,8 @@ def test_formulas_compute_as_python_does(a, b, k):
 
 @pytest.mark.parametrize(
     "expression",
-    ["", "ann +", "__import__('os')", "open('x')", "ann.real", "1.5", "'a'", "ann if ben else 1", "x := 1", "max(1)"]
-    + ["[1, 2]", "ann / 2", "True", "max(1, key=2)", "(" * 5000],
+    ["", "ann +", "open('x')", "ann.real", "1.5", "'a'", "ann if ben else 1", "x := 1", "max(1)", "[1, 2]", "ann / 2"]
+    + ["__import__('os')", "True", "max(1, key=2)", "(" * 5000, "1" * 5000],
 )
 def test_what_is_no_arithmetic_is_refused(expression):
     with pytest.raises(ExpressionError):

@@ -6,60 +6,45 @@ from hypothesis import strategies as st
 
 from ponderosa.core.problem import Problem
 from ponderosa.sapling import MISREAD, StepClass, diagnose, problem_at
-from ponderosa.sapling.dialects import noisy_steps, right_steps, run, step_texts
 from ponderosa.sapling.diagnosis import execute
+from ponderosa.sapling.dialects import noisy_steps, right_steps, run, step_texts
 from ponderosa.sapling.world import ANSWER
 
-drawn = st.builds(problem_at, st.sampled_from(["corpus", "test"]), st.integers(0, 9), st.integers(0, 10**6))
+places = st.tuples(st.sampled_from(["corpus", "test"]), st.integers(0, 9), st.integers(0, 10**6))
+
+
+def sentence(text, kind, entity, uses, numbers, value):
+    fields = {"text": text, "kind": kind, "phrasing": 0, "entity": entity}
+    return fields | {"uses": uses, "numbers": numbers, "value": value}
+
 
 PROBLEM = Problem(
     "p",
-    "Ann has 12 apples. 5 of the apples of Ann are green. Ann has 4 more apples than Ben. How many apples does Ben have?",
+    "Ann has 12 apples. 5 of the apples of Ann are green. Ann has 4 more apples than Ben. "
+    "How many apples does Ben have?",
     "8",
     {
         "sentences": [
-            dict(text="Ann has 12 apples.", kind="given", phrasing=0, entity="ann", uses=[], numbers=[12], value=12),
-            dict(
-                text="5 of the apples of Ann are green.",
-                kind="quality",
-                phrasing=0,
-                entity="ann",
-                uses=["ann"],
-                numbers=[5],
-                value=12,
-            ),
-            dict(
-                text="Ann has 4 more apples than Ben.",
-                kind="reversed_more",
-                phrasing=0,
-                entity="ben",
-                uses=["ann"],
-                numbers=[4],
-                value=8,
-            ),
-            dict(
-                text="How many apples does Ben have?",
-                kind="has",
-                phrasing=0,
-                entity="answer",
-                uses=["ben"],
-                numbers=[],
-                value=8,
-            ),
+            sentence("Ann has 12 apples.", "given", "ann", [], [12], 12),
+            sentence("5 of the apples of Ann are green.", "quality", "ann", ["ann"], [5], 12),
+            sentence("Ann has 4 more apples than Ben.", "reversed_more", "ben", ["ann"], [4], 8),
+            sentence("How many apples does Ben have?", "has", "answer", ["ben"], [], 8),
         ]
     },
 )
 FIRST = "<code>\n# Step 1: Ann has 12 apples.\nann = 12\n<end_of_step>"
 
 
-@given(drawn)
-def test_right_solutions_are_right_in_every_step(problem):
+@given(places)
+def test_right_solutions_are_right_in_every_step(place):
+    problem = problem_at(*place)
     verdicts = diagnose(problem, step_texts(right_steps(problem)))
     assert all(v.kind is StepClass.RIGHT and v.values_ok for v in verdicts)
 
 
-@given(drawn, st.integers())
-def test_noisy_solutions_hold_wrong_ways_and_no_misread_step(problem, seed):
+@given(places, st.integers())
+def test_noisy_solutions_hold_wrong_ways_and_no_misread_step(place, seed):
+    problem = problem_at(*place)
     steps = noisy_steps(problem, random.Random(seed))
     verdicts = diagnose(problem, step_texts(steps))
     assert not any(v.kind in MISREAD for v in verdicts)

@@ -25,13 +25,21 @@ def test_a_question_belongs_to_its_split(place):
 @pytest.mark.parametrize(
     ("family", "question", "ways"),
     [
-        ("chain_sum", "State the final answer to the following arithmetic problem: 9 - 2 + 4 =", ["9 - 2 + 4", "9 - (2 + 4)"]),
+        (
+            "chain_sum",
+            "State the final answer to the following arithmetic problem: 9 - 2 + 4 =",
+            ["9 - 2 + 4", "9 - (2 + 4)"],
+        ),
         ("basic_arithmetic", "Calculate 2 + 3 * 4.", ["2 + 3 * 4", "(2 + 3) * 4"]),
         ("basic_arithmetic", "Calculate ( -9 - 8 ) * 6.", ["( -9 - 8 ) * 6", "(-9 - 8) * 6"]),
         ("simple_equations", "Solve for x: 4*x + 6 = 26", ["(26 - 6) // 4", "(26 + 6) // 4"]),
         ("simple_equations", "Solve for x: 14 - 2*x = 4", ["(14 - 4) // 2", "(4 - 14) // 2"]),
         ("simple_equations", "Solve for x: x - 20 = -12", ["-12 + 20", "-12 - 20"]),
-        ("lcm", "Find the Least Common Multiple (LCM) of these numbers: 98, 58", ["math.lcm(98, 58)", "math.gcd(98, 58)"]),
+        (
+            "lcm",
+            "Find the Least Common Multiple (LCM) of these numbers: 98, 58",
+            ["math.lcm(98, 58)", "math.gcd(98, 58)"],
+        ),
     ],
 )
 def test_ways_of_a_question(family, question, ways):

@@ -170,4 +170,6 @@ def test_no_ops_do_not_change_what_is_true():
     ]
     assert with_no_ops
     for problem in with_no_ops:
-        assert not any(step.comment == s.text for step in right_steps(problem) for s in sentences(problem) if s.is_no_op)
+        assert not any(
+            step.comment == s.text for step in right_steps(problem) for s in sentences(problem) if s.is_no_op
+        )

@@ -47,7 +47,9 @@ class SaplingProblems:
         return problems(split, seed, start, count, levels=self._settings.levels, arithmetic=self._settings.arithmetic)
 
     def truths(self, problem: Problem, steps: Sequence[str]) -> list[bool] | None:
-        return None  # TEMP
+        from ponderosa.sapling import StepClass, diagnose
+
+        return [v.values_ok and v.kind is not StepClass.MALFORMED for v in diagnose(problem, steps)]
 
 
 

@@ -20,6 +20,8 @@ class ExpressionError(ValueError):
 
 
 _LARGEST = 10**12
+_LONGEST = 200
+"""Characters of an expression; keeps the parser's recursion shallow."""
 _BINARY: dict[type[ast.operator], Callable[[int, int], int]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -39,19 +41,25 @@ _FUNCTIONS: dict[str, Callable[..., int]] = {
 @lru_cache(maxsize=65536)
 def formula(expression: str) -> Formula:
     """The formula of an expression such as `"2 * ann + 7"`. Raises `ExpressionError` if it is none."""
-    try:
-        return _build(ast.parse(expression.strip(), mode="eval").body)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise ExpressionError(f"not an arithmetic expression: {expression!r}") from error
+    return _build(_parse(expression))
 
 
 @lru_cache(maxsize=65536)
 def terms(expression: str) -> tuple[frozenset[str], tuple[int, ...]]:
-    """The variables and the integer literals (sorted, with repeats) of an expression."""
-    nodes = list(ast.walk(ast.parse(expression.strip(), mode="eval")))
+    """The variables and the integer literals (sorted, with repeats) of an expression. Raises `ExpressionError`."""
+    nodes = list(ast.walk(_parse(expression)))
     functions = {name for f in _FUNCTIONS for name in f.split(".")}
     names = frozenset(n.id for n in nodes if isinstance(n, ast.Name)) - functions
     return names, tuple(sorted(n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, int)))
+
+
+def _parse(expression: str) -> ast.expr:
+    if len(expression) > _LONGEST:
+        raise ExpressionError("too long")
+    try:
+        return ast.parse(expression.strip(), mode="eval").body
+    except (SyntaxError, ValueError) as error:
+        raise ExpressionError(f"not an arithmetic expression: {expression!r}") from error
 
 
 def _build(node: ast.expr) -> Formula:

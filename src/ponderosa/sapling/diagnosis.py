@@ -140,9 +140,11 @@ def _classify_arithmetic(problem: Problem, step: _Step, value: int | None) -> St
     if step.comment != statement(problem):
         return StepClass.MISCOPIED
     right, *wrong = problem.meta["ways"]
-    if step.variable != ANSWER or value is None or terms(step.expression) != terms(right):
-        # An expression of other numbers may still be a way of its own, such as a coefficient left out.
-        return StepClass.WRONG_WAY if value is not None and step.expression in wrong else StepClass.MISBOUND
+    if step.variable != ANSWER or value is None:
+        return StepClass.MISBOUND
+    if terms(step.expression) != terms(right):
+        # A way may leave a number out; any other expression of other numbers was misread.
+        return StepClass.WRONG_WAY if step.expression in wrong else StepClass.MISBOUND
     if value == formula(right)({}):
         return StepClass.RIGHT
     return StepClass.WRONG_WAY if any(value == formula(way)({}) for way in wrong) else StepClass.MISBOUND
