@@ -15,11 +15,13 @@ def test_formulas_compute_as_python_does(a, b, k):
     assert formula("ann % k + max(ann, ben) - min(ann, ben)")(env) == a % k + max(a, b) - min(a, b)
 
 
-@pytest.mark.parametrize(
-    "expression",
-    ["", "ann +", "open('x')", "ann.real", "1.5", "'a'", "ann if ben else 1", "x := 1", "max(1)", "[1, 2]", "ann / 2"]
-    + ["__import__('os')", "True", "max(1, key=2)", "(" * 5000, "1" * 5000],
+NO_ARITHMETIC = (
+    *("", "ann +", "ann / 2", "1.5", "True", "'a'", "[1, 2]", "ann.real", "ann if ben else 1", "x := 1"),
+    *("open('x')", "__import__('os')", "max(1)", "max(1, key=2)", "(" * 5000, "1" * 5000),
 )
+
+
+@pytest.mark.parametrize("expression", NO_ARITHMETIC)
 def test_what_is_no_arithmetic_is_refused(expression):
     with pytest.raises(ExpressionError):
         formula(expression)

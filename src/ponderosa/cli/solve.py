@@ -73,12 +73,12 @@ def _models(model: Path) -> tuple[str, str | None, SearchSettings]:
 async def _search(
     question: str, policy: str, ppm: str | None, method: str, settings: SearchSettings, seed: int
 ) -> tuple[Tree, Choice | None]:
-    from ponderosa.execution import ForkServer
+    from ponderosa.execution import make_executor
     from ponderosa.grading import MathGrader
     from ponderosa.models import load_policy, load_reward
 
     format = CodeFormat()
-    async with ForkServer() as executor, MathGrader() as grader:
+    async with make_executor() as executor, MathGrader() as grader:
         reward = load_reward(ppm, format) if ppm else None
         backends = Backends(load_policy(policy), executor, format, reward)
         tree, choice = await search("question", question, method, backends, grader, settings, seed)

@@ -131,7 +131,7 @@ def _judge(grader: Grader, problem: Problem) -> Judge:
 
 
 async def _serve(protocol: TextIO) -> None:
-    from ponderosa.execution import ForkServer
+    from ponderosa.execution import make_executor
     from ponderosa.grading import MathGrader
 
     def send(**message: Any) -> None:
@@ -139,7 +139,7 @@ async def _serve(protocol: TextIO) -> None:
         protocol.flush()
 
     models = Models(CodeFormat())
-    async with ForkServer() as executor, MathGrader() as grader:
+    async with make_executor() as executor, MathGrader() as grader:
 
         async def work(number: int, shard: Shard) -> None:
             progress = ShardProgress()

@@ -17,6 +17,8 @@ def share_prefixes(model: PreTrainedModel) -> bool:
     Whether it can is tried out: its hidden states must be the same in both ways.
     """
     before = model.config._attn_implementation
+    if before == ATTENTION:
+        return True
     reason = _obstacle(model)
     if reason is None:
         tokens = torch.arange(1, 25, device=model.device) % model.config.get_text_config().vocab_size

@@ -219,7 +219,7 @@ def load_tokenizer(checkpoint: str | Path) -> Any:
 @contextmanager
 def training_environment(settings: FitSettings, checkpoint: str | Path) -> Iterator[None]:
     """Keeps the libraries quiet, and turns what they raise into errors that a user can act on."""
-    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    transformers.utils.logging.disable_progress_bar()
     datasets.disable_progress_bars()
     levels = {name: logging.getLogger(name).level for name in ("transformers", "trl", "accelerate", "datasets")}
     for name in levels:
