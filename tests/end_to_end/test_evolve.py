@@ -40,6 +40,7 @@ RECIPE = {
         "dev": 8,
         "probe": 10,
         "probe_rollouts": 2,
+        "max_tokens": 400,
         "every_round": True,
     },
 }

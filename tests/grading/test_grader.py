@@ -3,7 +3,6 @@ import sys
 import time
 
 import pytest
-from benchmark_answers import load
 
 from ponderosa.core import BackendError, Problem, Verdict
 from ponderosa.grading import MathGrader
@@ -152,10 +151,10 @@ def test_importing_the_package_is_light():
 LENIENT = 7
 
 
-def test_the_official_graders_cases_agree_but_for_its_false_positives(grader):
+def test_the_official_graders_cases_agree_but_for_its_false_positives(shared):
     grader = MathGrader(timeout_s=10.0)
     false_positives = 0
-    for case in load("golden/grader_cases.json"):
+    for case in shared("golden/grader_cases.json"):
         verdict = grade(grader, case["gt"], case["pred"])
         if verdict.correct != case["result"]:
             assert case["kind"] == "wrong", case

@@ -1,5 +1,4 @@
 import pytest
-from benchmark_answers import load
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -72,8 +71,8 @@ def test_a_huge_text_is_cheap_and_kept():
 
 
 @pytest.mark.parametrize("name", ["GSM8K", "math500", "aime2024", "amc23", "gaokao2023en", "olympiadbench"])
-def test_dressing_an_answer_up_keeps_its_key(name):
-    for row in load(f"benchmarks/{name}.json"):
+def test_dressing_an_answer_up_keeps_its_key(shared, name):
+    for row in shared(f"benchmarks/{name}.json"):
         answer = str(row["answer"])
         if "$" not in answer:
             assert normalise(f"${answer}$") == normalise(answer)

@@ -63,7 +63,7 @@ def find_recipe(name: str) -> Path:
 def _show(folder: Path, results: dict[str, Any], command: str, console: Console) -> None:
     """What a person sees at the end: the table, an example, the report, and where things are."""
     last = results["rounds"][-1]["round"]
-    trees = list(read_forest(folder / f"round-{last}" / "search" / "tree-0")) if last else []
+    trees = list(islice(read_forest(folder / f"round-{last}" / "search" / "tree-0"), 500)) if last else []
     example = next((tree for tree in trees if best_correct(tree) and first_wrong(tree)), None)
     paths = {
         "report": str(folder / "report.html"),

@@ -37,7 +37,7 @@ async def search_held_out(stages: Stages, number: int, policy: str, ppm: str | N
     probe = stages.source.held_out("probe", settings.probe)
     searched = test[: settings.searched] if thorough else []
     chains = SampleSettings(
-        settings.samples, settings.temperature, max_depth=search.max_depth, max_tokens=search.max_tokens
+        settings.samples, settings.temperature, max_depth=search.max_depth, max_tokens=settings.max_tokens
     )
     tree = replace(search, rollouts=settings.rollouts)
     plans = [

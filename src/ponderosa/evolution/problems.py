@@ -52,7 +52,6 @@ class SaplingProblems:
         return [v.values_ok and v.kind is not StepClass.MALFORMED for v in diagnose(problem, steps)]
 
 
-
 class FileProblems:
     """Problems from files. Training takes them in a shuffled order and begins again when all were taken."""
 

@@ -89,7 +89,7 @@ class EvaluationSettings(_Part):
     """What is measured after each round, on held-out problems.
 
     Greedy decoding on `test` problems; `samples` chains each on the first `sampled` of them, from which majority vote,
-    best-of-N and pass@N are computed; PPM-guided search on the first `searched` of them, after the last round or after
+    best-of-N and pass@N are computed, each chain of at most `max_tokens` between executions; PPM-guided search on the first `searched` of them, after the last round or after
     `every_round`. Choices (how step values are aggregated, which method is best) are made on `dev` problems. Coverage
     is also measured on a fixed pool of `probe` problems.
     """
@@ -98,6 +98,7 @@ class EvaluationSettings(_Part):
     samples: int = Field(8, ge=1)
     sampled: int = Field(200, ge=0)
     temperature: float = Field(1.0, gt=0)
+    max_tokens: int = Field(4096, ge=1)
     searched: int = Field(200, ge=0)
     rollouts: int = Field(8, ge=1)
     dev: int = Field(200, ge=0)

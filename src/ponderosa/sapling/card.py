@@ -17,13 +17,14 @@ A Llama-architecture model of {parameters:,} parameters that reads the word prob
 solves them in rStar-Math's code-augmented format. It is the starting point of the embedded self-evolution, and knows
 nothing beyond that world: it is no general language model.
 
-It was pre-trained on documents that mix right and wrong ways of solving, as the web does. So it copies sentences, names
-and numbers without a slip, and errs in judgement: which is what self-evolution is there to mend.
+It was pre-trained on documents that mix right and wrong ways of solving, as the web does, and are faultless otherwise.
+So it seldom misreads, and errs in judgement: which is what self-evolution is there to mend.
 
 ## How it was made
 
-`{command}`: {tokens:,} tokens of fresh documents (none seen twice), {minutes:.0f} minutes on {processes} processes of
-one thread. Saved in bf16.
+`{command}`:
+{tokens:,} tokens of fresh documents (none seen twice), {minutes:.0f} minutes on {processes} processes of one thread.
+Saved in bf16.
 
 ## Measured
 

@@ -33,7 +33,7 @@ _TOKENIZER_DOCUMENTS = 6000
 class Pretraining:
     """Settings of a run. Tokens are those the model reads, padding not counted, over all processes."""
 
-    tokens: int = 36_000_000
+    tokens: int = 31_000_000
     seed: int = 0
     processes: int = 2
     batch_tokens: int = 4096
