@@ -41,7 +41,7 @@ RECIPE = {
         "probe": 10,
         "probe_rollouts": 2,
         "max_tokens": 400,
-        "every_round": True,
+        "final": 10,
     },
 }
 

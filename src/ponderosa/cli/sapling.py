@@ -34,7 +34,7 @@ def problems(split: str = "train", *, count: int = 5, seed: int = 0, level: list
 
 
 @app.command
-def pretrain(out: Path, *, tokens: int = 36_000_000, seed: int = 0, processes: int = 2) -> None:
+def pretrain(out: Path, *, tokens: int = 31_000_000, seed: int = 0, processes: int = 2) -> None:
     """Make the base again: pre-train a model from nothing on the world's noisy corpus. The same command resumes.
 
     Parameters

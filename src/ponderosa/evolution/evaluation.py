@@ -31,20 +31,22 @@ async def search_held_out(stages: Stages, number: int, policy: str, ppm: str | N
     """Runs every search that the recipe asks for to evaluate round `number`, all at once."""
     settings, search = stages.recipe.evaluation, stages.recipe.search
     folder = stages.run.round(number) / "evaluation"
-    thorough = ppm is not None and (settings.every_round or number == len(stages.recipe.rounds))
-    test = stages.source.held_out("test", max(settings.test, settings.sampled, settings.searched))
-    dev = stages.source.held_out("dev", settings.dev if thorough else 0)
+    last = number == len(stages.recipe.rounds)
+    sampled, searched = (settings.final,) * 2 if last else (settings.sampled, settings.searched)
+    if ppm is None:
+        searched = 0
+    test = stages.source.held_out("test", max(settings.test, sampled, searched))
+    dev = stages.source.held_out("dev", settings.dev if last else 0)
     probe = stages.source.held_out("probe", settings.probe)
-    searched = test[: settings.searched] if thorough else []
     chains = SampleSettings(
         settings.samples, settings.temperature, max_depth=search.max_depth, max_tokens=settings.max_tokens
     )
     tree = replace(search, rollouts=settings.rollouts)
     plans = [
         SearchPlan(folder / "greedy", test[: settings.test], replace(chains, n=1, temperature=0.0), rewarded=False),
-        SearchPlan(folder / "samples", test[: settings.sampled], chains),
+        SearchPlan(folder / "samples", test[:sampled], chains),
         SearchPlan(folder / "dev-samples", dev, chains),
-        SearchPlan(folder / "mcts", searched, tree),
+        SearchPlan(folder / "mcts", test[:searched], tree),
         SearchPlan(folder / "dev-mcts", dev if searched else [], tree),
         SearchPlan(
             folder / "probe", probe, replace(search, rollouts=settings.probe_rollouts), judged=True, rewarded=False
@@ -136,7 +138,10 @@ def data_quality(stages: Stages, number: int, forests: Sequence[Forest]) -> dict
 
 
 def ppm_quality(stages: Stages, trees: Iterable[Tree], problems: dict[str, Problem]) -> dict[str, Any] | None:
-    """AUC of step values against the source's truth, by the PPM that scored the trees; None where it cannot tell."""
+    """AUC of step values against the source's truth, by the PPM that scored the trees; None where it cannot tell.
+
+    A path's steps count up to its first wrong one: what is right after a mistake is not defined.
+    """
     scores: list[float] = []
     truths: list[bool] = []
     groups: list[str] = []
@@ -147,6 +152,8 @@ def ppm_quality(stages: Stages, trees: Iterable[Tree], problems: dict[str, Probl
             known = stages.source.truths(problems[tree.problem_id], tree.steps(index))
             if known is None:
                 return None
+            if not all(known[:-1]):
+                continue
             scores.append(node.value)
             truths.append(known[-1])
             groups.append(tree.problem_id)

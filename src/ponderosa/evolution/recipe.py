@@ -88,23 +88,24 @@ class DataSettings(_Part):
 class EvaluationSettings(_Part):
     """What is measured after each round, on held-out problems.
 
-    Greedy decoding on `test` problems; `samples` chains each on the first `sampled` of them, from which majority vote,
-    best-of-N and pass@N are computed, each chain of at most `max_tokens` between executions; PPM-guided search on the first `searched` of them, after the last round or after
-    `every_round`. Choices (how step values are aggregated, which method is best) are made on `dev` problems. Coverage
-    is also measured on a fixed pool of `probe` problems.
+    Greedy decoding on `test` problems. `samples` chains each, of at most `max_tokens` between executions, on the first
+    `sampled` of them, from which majority vote, best-of-N and pass@N are computed. PPM-guided search of `rollouts` on
+    the first `searched` of them. After the last round both are done on `final` problems, and what is chosen (how step
+    values are aggregated, which method is best) is chosen on `dev` problems. Coverage is also measured on a fixed pool
+    of `probe` problems, with `probe_rollouts` and no reward model.
     """
 
     test: int = Field(500, ge=0)
     samples: int = Field(8, ge=1)
-    sampled: int = Field(200, ge=0)
     temperature: float = Field(1.0, gt=0)
     max_tokens: int = Field(4096, ge=1)
-    searched: int = Field(200, ge=0)
+    sampled: int = Field(200, ge=0)
+    searched: int = Field(0, ge=0)
+    final: int = Field(500, ge=0)
     rollouts: int = Field(8, ge=1)
     dev: int = Field(200, ge=0)
     probe: int = Field(0, ge=0)
     probe_rollouts: int = Field(8, ge=1)
-    every_round: bool = False
 
 
 class Recipe(_Part):

@@ -96,7 +96,7 @@ class Stages:
         if waiting:
             before = sum(shard.stop - shard.start for shard in work if shard.done)
             total = sum(shard.stop - shard.start for shard in work)
-            judged = any(shard.judged for shard in waiting)
+            judged = all(shard.judged for shard in waiting)
             view = self.observer.stage(title, total, done=before)
 
             def update(progress: ShardProgress) -> None:
