@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+MISSING = "{source: files, train: /gone.jsonl, test: /gone.jsonl}"
+
 
 def ponderosa(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "ponderosa", *words], capture_output=True, text=True, timeout=60)
@@ -19,7 +21,7 @@ def ponderosa(*words: str) -> subprocess.CompletedProcess[str]:
         (["evolve", "sapling-quick", "--set", "serch.c=1", "--out", "{tmp}/a"], "unknown key `serch`"),
         (["evolve", "sapling-quick", "--set", "policy=/gone", "--out", "{tmp}/b"], "no checkpoint at /gone"),
         (
-            ["evolve", "sapling-quick", "--out", "{tmp}/c", "--set", "problems={source: files, train: /gone.jsonl, test: /gone.jsonl}"],
+            ["evolve", "sapling-quick", "--out", "{tmp}/c", "--set", f"problems={MISSING}"],
             "cannot read the problem file /gone.jsonl",
         ),
         (["solve", "What is 1 + 1?", "--model", "/gone"], "neither a run nor a checkpoint"),
