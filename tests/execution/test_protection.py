@@ -93,7 +93,9 @@ def test_no_limit_can_be_changed(run):
     assert result.error == "ValueError: not allowed to raise maximum limit"  # CPython's words for EPERM
 
 
-@pytest.mark.parametrize("target", ["os.getppid()", "0", "-1", str(os.getpid())], ids=["parent", "group", "all", "tests"])
+@pytest.mark.parametrize(
+    "target", ["os.getppid()", "0", "-1", str(os.getpid())], ids=["parent", "group", "all", "tests"]
+)
 def test_no_other_process_can_be_signalled(run, target):
     assert run(f"import os\nos.kill({target}, 9)").status is Status.REFUSED
     assert run("print(1)").ok

@@ -55,7 +55,7 @@ def test_a_step_has_the_rows_of_a_batch_however_they_are_spread(
     monkeypatch: pytest.MonkeyPatch, batch: int, micro: int, processes: int
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", str(processes))
-    arguments = trainer_arguments(FitSettings(batch_size=batch, micro_batch_size=micro), 0, Path("scratch"))
+    arguments = trainer_arguments(FitSettings(batch_size=batch, micro_batch_size=micro), 0, Path("scratch"), 100)
     rows = arguments["per_device_train_batch_size"] * arguments["gradient_accumulation_steps"] * processes
     assert arguments["per_device_train_batch_size"] <= micro
     assert abs(rows - batch) <= batch * 0.12 or rows == processes
@@ -69,4 +69,11 @@ def test_auto_computes_in_bfloat16_where_that_is_fast(
     monkeypatch: pytest.MonkeyPatch, precision: Any, fast: bool, bf16: bool
 ) -> None:
     monkeypatch.setattr("ponderosa.training.fitting.fast_bfloat16", lambda: fast)
-    assert trainer_arguments(FitSettings(precision=precision), 0, Path("scratch"))["bf16"] is bf16
+    assert trainer_arguments(FitSettings(precision=precision), 0, Path("scratch"), 100)["bf16"] is bf16
+
+
+@pytest.mark.parametrize(("epochs", "max_steps", "expected"), [(3, 0, 3), (3, 5, 0.5), (1, 50, 1), (2, 20, 2)], ids=str)
+def test_training_ends_with_the_epochs_or_the_steps_whichever_come_first(epochs, max_steps, expected):
+    settings = FitSettings(epochs=epochs, max_steps=max_steps, batch_size=10)
+    assert settings.epochs_of(100) == expected
+    assert trainer_arguments(settings, 0, Path("scratch"), 100)["num_train_epochs"] == expected

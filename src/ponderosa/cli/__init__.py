@@ -13,6 +13,7 @@ app = App(
     help="Makes small language models reason like large ones: rStar-Math whole and in the open.",
     help_epilogue="Add `--debug` to any command for the traceback of an error.",
     version=__version__,
+    suppress_keyboard_interrupt=False,  # `main` has a word to say
 )
 app.command("ponderosa.cli.evolve:evolve", name="evolve", help="Evolve a model on problems with known answers.")
 app.command("ponderosa.cli.solve:solve", name="solve", help="Answer a question and print the steps.")

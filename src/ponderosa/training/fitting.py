@@ -50,14 +50,14 @@ def fast_bfloat16() -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
-def trainer_arguments(settings: FitSettings, seed: int, scratch: Path) -> dict[str, Any]:
-    """The keyword arguments of transformers' `TrainingArguments` (and of TRL's configurations) for `settings`."""
+def trainer_arguments(settings: FitSettings, seed: int, scratch: Path, rows: int) -> dict[str, Any]:
+    """The keyword arguments of transformers' `TrainingArguments` (and of TRL's configurations) to train on `rows` rows."""
     on_cpu = not torch.cuda.is_available()
     rows = max(1, settings.batch_size // world_size())
     accumulation = math.ceil(rows / settings.micro_batch_size)
     return {
         "output_dir": str(scratch),
-        "num_train_epochs": settings.epochs,
+        "num_train_epochs": settings.epochs_of(rows),
         "per_device_train_batch_size": math.ceil(rows / accumulation),
         "per_device_eval_batch_size": settings.micro_batch_size,
         "gradient_accumulation_steps": accumulation,

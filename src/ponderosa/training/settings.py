@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class FitSettings(BaseModel):
     """How to fit a model to rows. The defaults are those of rStar-Math's policy training (arXiv 2501.04519, appendix).
 
-    `batch_size` counts the rows of one optimiser step over all processes, `micro_batch_size` those of one forward pass
+    Training ends after `epochs`, or after `max_steps` steps if that is fewer (0: no limit). `batch_size` counts the rows of one optimiser step over all processes, `micro_batch_size` those of one forward pass
     of one process: lower it when memory runs out. Rows longer than `max_length` tokens are
     left out and counted. `optimizer` "muon" orthogonalises the updates of the blocks' matrices (at
     `muon_learning_rate`) and leaves the rest to AdamW (at `learning_rate`). `warmup` is a share of all steps.
@@ -22,6 +22,7 @@ class FitSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     epochs: float = Field(2, gt=0)
+    max_steps: int = Field(0, ge=0)
     batch_size: int = Field(128, ge=1)
     micro_batch_size: int = Field(16, ge=1)
     max_length: int = Field(4096, ge=2)
@@ -37,6 +38,11 @@ class FitSettings(BaseModel):
     save_precision: Literal["float32", "bfloat16"] = "bfloat16"
     attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
     gradient_checkpointing: bool = False
+
+    def epochs_of(self, rows: int) -> float:
+        """The epochs over so many rows that keep to both limits."""
+        limit = self.max_steps * self.batch_size / max(rows, 1)
+        return min(self.epochs, limit) if self.max_steps else self.epochs
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ def train_sft(
         trainer = PolicyTrainer(
             model=str(base),
             args=SFTConfig(
-                **fitting.trainer_arguments(settings, seed, stage.scratch),
+                **fitting.trainer_arguments(settings, seed, stage.scratch, len(kept)),
                 dataset_kwargs={"skip_prepare_dataset": True},
             ),
             train_dataset=fitting.dataset(input_ids=[i for i, _ in kept], labels=[i for _, i in kept]),

@@ -36,7 +36,7 @@ def pair_loss(chosen: Tensor, rejected: Tensor, settings: PPMSettings) -> Tensor
 
 def pair_config(settings: PPMSettings, seed: int, scratch: Path, *, rows: int, evaluate: bool) -> RewardConfig:
     """The trainer's configuration; with `evaluate`, the best checkpoint is kept on disk and loaded in the end."""
-    arguments = trainer_arguments(settings, seed, scratch)
+    arguments = trainer_arguments(settings, seed, scratch, rows)
     if evaluate:
         batch = arguments["per_device_train_batch_size"] * arguments["gradient_accumulation_steps"] * world_size()
         arguments |= {
