@@ -51,7 +51,7 @@ def fast_bfloat16() -> bool:
 
 
 def trainer_arguments(settings: FitSettings, seed: int, scratch: Path, rows: int) -> dict[str, Any]:
-    """The keyword arguments of transformers' `TrainingArguments` (and of TRL's configurations) to train on `rows` rows."""
+    """The keyword arguments of transformers' `TrainingArguments` (and of TRL's configurations) for so many rows."""
     on_cpu = not torch.cuda.is_available()
     rows = max(1, settings.batch_size // world_size())
     accumulation = math.ceil(rows / settings.micro_batch_size)

@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 class FitSettings(BaseModel):
     """How to fit a model to rows. The defaults are those of rStar-Math's policy training (arXiv 2501.04519, appendix).
 
-    Training ends after `epochs`, or after `max_steps` steps if that is fewer (0: no limit). `batch_size` counts the rows of one optimiser step over all processes, `micro_batch_size` those of one forward pass
-    of one process: lower it when memory runs out. Rows longer than `max_length` tokens are
+    Training ends after `epochs`, or after `max_steps` steps if that is fewer (0: no limit). `batch_size` counts the
+    rows of one optimiser step over all processes, `micro_batch_size` those of one forward pass of one process: lower it
+    when memory runs out. Rows longer than `max_length` tokens are
     left out and counted. `optimizer` "muon" orthogonalises the updates of the blocks' matrices (at
     `muon_learning_rate`) and leaves the rest to AdamW (at `learning_rate`). `warmup` is a share of all steps.
     `precision` is what the forward and backward passes compute in, "auto" bfloat16 where the device has instructions
