@@ -64,7 +64,7 @@ def _show(folder: Path, results: dict[str, Any], command: str, console: Console)
     """What a person sees at the end: the table, an example, the report, and where things are."""
     last = results["rounds"][-1]["round"]
     trees = list(islice(read_forest(folder / f"round-{last}" / "search" / "tree-0"), 500)) if last else []
-    example = next((tree for tree in trees if best_correct(tree) and first_wrong(tree)), None)
+    example = max((tree for tree in trees if best_correct(tree) and first_wrong(tree)), key=_telling, default=None)
     paths = {
         "report": str(folder / "report.html"),
         "results": str(folder / "results.json"),
@@ -89,6 +89,12 @@ def _show(folder: Path, results: dict[str, Any], command: str, console: Console)
         console.print(f"{name + ':':24}{path}", markup=False, highlight=False, soft_wrap=True)
     console.print(f'\nAsk it:  ponderosa solve "…" --model {folder}', markup=False, highlight=False)
     console.print(f"Look:    ponderosa show {folder}", markup=False, highlight=False)
+
+
+def _telling(tree: Tree, steps: int = 6) -> int:
+    """How much a tree shows as an example: a winning trajectory of some steps, but not a long one."""
+    length = tree.nodes[best_correct(tree) or 0].depth
+    return -abs(length - steps)
 
 
 def _q_values(folder: Path, number: int, trees: int = 200) -> list[float]:

@@ -108,12 +108,12 @@ def _stage_seconds(times: dict[str, float], number: int) -> dict[str, float]:
 
 
 def _cost(forests: Sequence[Forest]) -> dict[str, Any]:
-    """What the round's search for data cost."""
+    """What the round's search for data cost. Of the prompts only what was computed counts, not what a cache held."""
     tokens = prompt = executions = trees = 0
     for forest in forests:
         for tree in forest.trees():
             trees += 1
             tokens += tree.usage.generated_tokens
-            prompt += tree.usage.prompt_tokens
+            prompt += tree.usage.prompt_tokens - tree.usage.cached_tokens
             executions += tree.usage.executions
     return {"tokens": {"generated": tokens, "prompt": prompt}, "executions": executions, "trees": trees}
