@@ -53,12 +53,12 @@ def fast_bfloat16() -> bool:
 def trainer_arguments(settings: FitSettings, seed: int, scratch: Path, rows: int) -> dict[str, Any]:
     """The keyword arguments of transformers' `TrainingArguments` (and of TRL's configurations) for so many rows."""
     on_cpu = not torch.cuda.is_available()
-    rows = max(1, settings.batch_size // world_size())
-    accumulation = math.ceil(rows / settings.micro_batch_size)
+    share = max(1, settings.batch_size // world_size())  # of a batch, for this process
+    accumulation = math.ceil(share / settings.micro_batch_size)
     return {
         "output_dir": str(scratch),
         "num_train_epochs": settings.epochs_of(rows),
-        "per_device_train_batch_size": math.ceil(rows / accumulation),
+        "per_device_train_batch_size": math.ceil(share / accumulation),
         "per_device_eval_batch_size": settings.micro_batch_size,
         "gradient_accumulation_steps": accumulation,
         "learning_rate": settings.learning_rate,
