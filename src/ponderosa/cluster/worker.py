@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ponderosa.models import Journal
 
 PROGRESS_EVERY_S = 0.5
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("ponderosa.cluster.worker")  # its own name, also where it is the main module
 
 
 class Models:
