@@ -21,10 +21,10 @@ def main(runs: list[Path]) -> None:
     rounds = len(results[0]["rounds"])
     print(f"{len(runs)} runs of {results[0]['recipe']['name']}, seeds {[r['seed'] for r in results]}")
     print("wall: " + ", ".join(f"{result['wall_s']:.0f} s" for result in results) + "\n")
-    greedy = [np.mean([_right(r, n) for r in results], axis=0) for n in range(rounds)]
+    greedy = [np.mean([_right(r, n) for r in results], axis=0).tolist() for n in range(rounds)]
     print("| | " + " | ".join("base" if n == 0 else f"round {n}" for n in range(rounds)) + " |")
     print("|---" * (rounds + 1) + "|")
-    _row("greedy, % [95 %]", [_shown(mean_of_rates(list(map(float, rates)))) for rates in greedy])
+    _row("greedy, % [95 %]", [_shown(mean_of_rates(rates)) for rates in greedy])
     _row("gain over the round before", ["", *(_shown(paired_difference(a, b)) for a, b in pairwise(greedy))])
     for name, path in (
         ("tokens a problem, greedy", ("greedy", "tokens")),
@@ -42,7 +42,7 @@ def main(runs: list[Path]) -> None:
     ):
         scale = 1 if "tokens" in name else 100
         _row(name, [_mean(results, n, path, scale) for n in range(rounds)])
-    base, last = float(greedy[0].mean()), float(greedy[-1].mean())
+    base, last = float(np.mean(greedy[0])), float(np.mean(greedy[-1]))
     print(f"\nerrors removed by greedy decoding: {100 * (last - base) / (1 - base):.1f} %")
     for result in results:
         best = result["rounds"][-1].get("best")
