@@ -14,6 +14,7 @@ import numpy as np
 
 from ponderosa.evaluation import Estimate
 from ponderosa.evaluation.statistics import mean_of_rates, paired_difference
+from ponderosa.view.rounds import against_majority, chosen_best
 
 
 def main(runs: list[Path]) -> None:
@@ -42,15 +43,20 @@ def main(runs: list[Path]) -> None:
     ):
         scale = 1 if "tokens" in name else 100
         _row(name, [_mean(results, n, path, scale) for n in range(rounds)])
-    base, last = float(np.mean(greedy[0])), float(np.mean(greedy[-1]))
-    print(f"\nerrors removed by greedy decoding: {100 * (last - base) / (1 - base):.1f} %")
+    base = float(np.mean(greedy[0]))
+    print(f"\nerrors removed by greedy decoding: {_removed(base, float(np.mean(greedy[-1])))}")
+    best = [result["rounds"][-1]["best"] for result in results if "best" in result["rounds"][-1]]
+    if best:
+        accuracy = float(np.mean([record["accuracy"] for record in best]))
+        print(f"errors removed by each run's best method on dev ({100 * accuracy:.1f} %): {_removed(base, accuracy)}")
     for result in results:
-        best = result["rounds"][-1].get("best")
-        if best:
-            start = result["rounds"][0]["greedy"]["accuracy"]
-            removed = 100 * (best["accuracy"] - start) / (1 - start)
-            print(f"seed {result['seed']}: best on dev {best['method']}, {100 * best['accuracy']:.1f} % on test,")
-            print(f"  {removed:.1f} % of the base's errors removed")
+        chosen = chosen_best(result)
+        lines = [f"best on dev: {chosen[0]}, {chosen[1].percent} %"] if chosen else []
+        print(f"\nseed {result['seed']}\n" + "\n".join(f"- {line}" for line in [*lines, *against_majority(result)]))
+
+
+def _removed(base: float, accuracy: float) -> str:
+    return f"{100 * (accuracy - base) / (1 - base):.1f} %"
 
 
 def _right(result: dict[str, Any], number: int) -> list[float]:

@@ -42,6 +42,10 @@ def whole_results() -> dict[str, Any]:
                 "mcts": rate(0.78, n=60, tokens=900),
                 "pass_at_k": rate(0.9, n=200, tokens=480, k=4),
                 "best": {"method": "mcts", "dev": {"mcts": 0.8}} | rate(0.78, n=60, tokens=900),
+                "against_majority": {
+                    "mcts": {"value": 0.03, "low": -0.01, "high": 0.07, "n": 60}
+                    | {"k": 4, "tokens": 900.0, "majority_tokens": 480.0}
+                },
                 "ppm": {"auc": {"value": 0.86, "low": 0.85, "high": 0.87, "n": 3000}, "pair_accuracy": None},
                 "sft": {"rows": 1050, "pairs": 3000, "wrong_intermediate": {"value": 0.07, "n": 1050}},
                 "seconds": {"search": 60.0, "sft": 50.0, "ppm": 20.0, "evaluation": 25.0},

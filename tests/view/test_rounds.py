@@ -5,6 +5,7 @@ import pytest
 from ponderosa.core import PonderosaError
 from ponderosa.view.rounds import (
     Rate,
+    against_majority,
     chosen_best,
     counted,
     errors_removed,
@@ -82,6 +83,14 @@ def test_the_best_method_is_the_one_that_was_chosen_on_dev(results):
 def test_the_gain_carries_its_interval(results):
     assert paired_gain(results) == "+20.0 points (+15.1 to +24.9)"
     assert paired_gain({"rounds": [], "paired": None}) == ""
+
+
+def test_methods_are_compared_to_a_majority_at_equal_tokens(results):
+    assert against_majority(results) == [
+        "MCTS + PPM against majority of 4: +3.0 points (-1.0 to +7.0) (900 against 480 tokens, n = 60)"
+    ]
+    del results["rounds"][-1]["against_majority"]
+    assert against_majority(results) == []
 
 
 def test_nested_keys_through_null_give_none(results):

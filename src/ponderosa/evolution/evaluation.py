@@ -21,6 +21,7 @@ class Evaluation:
 
     greedy: Forest
     samples: Forest
+    dev_greedy: Forest
     dev_samples: Forest
     searched: Forest
     dev_searched: Forest
@@ -41,10 +42,12 @@ async def search_held_out(stages: Stages, number: int, policy: str, ppm: str | N
     chains = SampleSettings(
         settings.samples, settings.temperature, max_depth=search.max_depth, max_tokens=settings.max_tokens
     )
+    greedy = replace(chains, n=1, temperature=0.0)
     tree = replace(search, rollouts=settings.rollouts)
     plans = [
-        SearchPlan(folder / "greedy", test[: settings.test], replace(chains, n=1, temperature=0.0), rewarded=False),
+        SearchPlan(folder / "greedy", test[: settings.test], greedy, rewarded=False),
         SearchPlan(folder / "samples", test[:sampled], chains),
+        SearchPlan(folder / "dev-greedy", dev, greedy, rewarded=False),
         SearchPlan(folder / "dev-samples", dev, chains),
         SearchPlan(folder / "mcts", test[:searched], tree),
         SearchPlan(folder / "dev-mcts", dev if searched else [], tree),
@@ -65,43 +68,58 @@ async def measure(stages: Stages, evaluation: Evaluation, ppm: str | None) -> di
     async with MathGrader() as grader:
         greedy = await _sampled(evaluation.greedy, grader)
         samples = await _sampled(evaluation.samples, grader)
+        dev_greedy = await _sampled(evaluation.dev_greedy, grader)
         dev = await _sampled(evaluation.dev_samples, grader)
-        trees = {rule: await _chosen(evaluation.searched, grader, rule) for rule in TREE_RULES}
-        dev_trees = {rule: await _chosen(evaluation.dev_searched, grader, rule) for rule in TREE_RULES}
-    record: dict[str, Any] = {
-        "greedy": metrics.greedy(greedy).to_json() | {"right": _right(greedy)} if greedy else None,
-        "majority": _with_k(metrics.majority(samples, k), k) if samples else None,
-        "pass_at_k": _with_k(metrics.pass_at(samples, k), k) if samples else None,
-        "best_of_n": None,
-        "weighted": None,
-        "mcts": None,
-        "probe_coverage": coverage([evaluation.probe]),
-    }
-    if ppm is None:
-        return record
-    on_dev: dict[str, float] = {"greedy": 0.0}
-    if dev:
-        on_dev = {
-            "greedy": metrics.majority(dev, 1).estimate.value,
-            "majority": metrics.majority(dev, k).estimate.value,
-        }
+        trees = await _by_rule(evaluation.searched, grader)
+        dev_trees = await _by_rule(evaluation.dev_searched, grader)
+    by_name: dict[str, Accuracy] = {}
+    chosen: dict[str, dict[str, Any]] = {}
+    on_dev: dict[str, float] = {}
+    if greedy:
+        by_name["greedy"] = metrics.greedy(greedy)
+        on_dev["greedy"] = metrics.greedy(dev_greedy).estimate.value if dev_greedy else 0.0
     if samples:
+        by_name["majority"] = metrics.majority(samples, k)
+        on_dev["majority"] = metrics.majority(dev, k).estimate.value if dev else 0.0
+    if samples and ppm is not None:
         for name, metric in (("best_of_n", metrics.best_of), ("weighted", metrics.weighted_vote)):
             by = {a: metric(dev, k, a).estimate.value for a in AGGREGATIONS} if dev else {"last": 0.0}
             aggregation = max(by, key=lambda a: by[a])
-            record[name] = _with_k(metric(samples, k, aggregation), k) | {"aggregation": aggregation}
+            by_name[name] = metric(samples, k, aggregation)
+            chosen[name] = {"aggregation": aggregation}
             on_dev[name] = by[aggregation]
-    if all(trees.values()):
-        by_rule = {rule: rate.estimate.value for rule, rate in dev_trees.items() if rate} or {TREE_RULES[0]: 0.0}
-        rule = max(by_rule, key=lambda r: by_rule[r])
-        chosen = trees[rule]
-        assert chosen is not None
-        record["mcts"] = chosen.to_json() | {"rollouts": stages.recipe.evaluation.rollouts, "answer": rule}
-        on_dev["mcts"] = by_rule[rule]
+    if trees:
+        by = {rule: rate.estimate.value for rule, rate in dev_trees.items()} or {TREE_RULES[0]: 0.0}
+        rule = max(by, key=lambda r: by[r])
+        by_name["mcts"] = trees[rule]
+        chosen["mcts"] = {"rollouts": stages.recipe.evaluation.rollouts, "answer": rule}
+        on_dev["mcts"] = by[rule]
+    sampled = {"majority", "best_of_n", "weighted"}
+    record: dict[str, Any] = {
+        name: _entry(by_name[name], k if name in sampled else None) | chosen.get(name, {}) if name in by_name else None
+        for name in ("greedy", "majority", "best_of_n", "weighted", "mcts")
+    }
+    record["pass_at_k"] = metrics.pass_at(samples, k).to_json() | {"k": k} if samples else None
+    record["probe_coverage"] = coverage([evaluation.probe])
+    record["against_majority"] = {
+        name: _against_majority(by_name[name], samples, k)
+        for name in ("best_of_n", "weighted", "mcts")
+        if name in by_name and samples
+    }
     if dev:
         best = max(on_dev, key=lambda name: on_dev[name])
-        record["best"] = {"method": best, "dev": on_dev} | (record[best] or {})
+        record["best"] = {"method": best, "dev": on_dev} | record[best]
     return record
+
+
+def _against_majority(accuracy: Accuracy, samples: Sequence[Sampled], most: int) -> dict[str, Any]:
+    """The paired difference of a method to the majority of as many samples as cost as many tokens, at most `most`."""
+    a_sample = metrics.majority(samples, 1).tokens
+    k = min(most, max(1, round(accuracy.tokens / a_sample)))
+    majority = metrics.majority(samples, k)
+    n = min(len(accuracy.rates), len(majority.rates))  # both are of the first held-out problems
+    difference = asdict(statistics.paired_difference(majority.rates[:n], accuracy.rates[:n]))
+    return difference | {"k": k, "tokens": accuracy.tokens, "majority_tokens": majority.tokens}
 
 
 def coverage(forests: Sequence[Forest]) -> dict[str, Any] | None:
@@ -163,19 +181,13 @@ def ppm_quality(stages: Stages, trees: Iterable[Tree], problems: dict[str, Probl
 
 
 def pair_accuracy(stages: Stages, trees: Iterable[Tree]) -> dict[str, Any] | None:
-    """The share of the trees' preference pairs whose better step has the higher value; None without pairs."""
-    settings = replace(stages.recipe.data.pairs, final_step="same_prefix")
+    """The share of the trees' preference pairs whose better side ends with the higher value; None without pairs."""
     verdicts = []
     for tree in trees:
-        for pair in preference_pairs([tree], stages.format, settings):
+        for pair in preference_pairs([tree], stages.format, stages.recipe.data.pairs):
             chosen, rejected = tree.nodes[pair.chosen_node].value, tree.nodes[pair.rejected_node].value
             verdicts.append(chosen is not None and rejected is not None and chosen > rejected)
     return asdict(statistics.proportion(sum(verdicts), len(verdicts))) if verdicts else None
-
-
-def _right(problems: Sequence[Sampled]) -> str:
-    """For each problem 1 if its first sample is right, else 0: what paired comparisons need."""
-    return "".join(str(int(problem.samples[0].correct)) for problem in problems)
 
 
 def greedy_rates(record: dict[str, Any]) -> list[float]:
@@ -183,8 +195,10 @@ def greedy_rates(record: dict[str, Any]) -> list[float]:
     return [float(right) for right in (record.get("greedy") or {}).get("right", "")]
 
 
-def _with_k(accuracy: Accuracy, k: int) -> dict[str, Any]:
-    return accuracy.to_json() | {"k": k}
+def _entry(accuracy: Accuracy, k: int | None) -> dict[str, Any]:
+    """A method's entry. `right` has for each problem 1 if it was solved, else 0: what paired comparisons need."""
+    right = "".join(str(int(rate)) for rate in accuracy.rates)
+    return accuracy.to_json() | {"right": right} | ({} if k is None else {"k": k})
 
 
 async def _sampled(forest: Forest, grader: MathGrader) -> list[Sampled]:
@@ -199,11 +213,13 @@ async def _sampled(forest: Forest, grader: MathGrader) -> list[Sampled]:
     return sampled
 
 
-async def _chosen(forest: Forest, grader: MathGrader, rule: str) -> Accuracy | None:
-    """The accuracy of the answers that a rule reads from the forest's trees; None for an empty forest."""
+async def _by_rule(forest: Forest, grader: MathGrader) -> dict[str, Accuracy]:
+    """By rule the accuracy of the answers that it reads from the forest's trees; nothing for an empty forest."""
+    return {rule: await _chosen(forest, grader, rule) for rule in TREE_RULES} if forest.problems else {}
+
+
+async def _chosen(forest: Forest, grader: MathGrader, rule: str) -> Accuracy:
     problems = {problem.id: problem for problem in forest.problems}
-    if not problems:
-        return None
     rates, tokens = [], 0
     for tree in forest.trees():
         choice = await ANSWER_RULES[rule](tree, grader, "last")

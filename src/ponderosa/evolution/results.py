@@ -1,6 +1,5 @@
 """A run's results: one entry a round, the base being round 0, and what the rounds come to."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import pairwise
@@ -28,7 +27,6 @@ class Results:
     def __init__(self, stages: Stages) -> None:
         self._stages = stages
         self._run = stages.run
-        self._started = time.monotonic()
 
     async def of_base(self, policy: str) -> None:
         """Evaluates what the run starts from, as round 0."""

@@ -16,6 +16,21 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 Checkpoint = str | PathLike[str]
 
 
+def loaded(
+    auto: Any,
+    model: Checkpoint | PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase | None,
+    device: str,
+    dtype: str | torch.dtype | None,
+) -> tuple[str, PreTrainedModel, PreTrainedTokenizerBase]:
+    """(name, model, tokenizer) of a checkpoint, or of a model that is loaded already. Raises `PonderosaError`."""
+    if not isinstance(model, PreTrainedModel):
+        return str(model), *load_checkpoint(auto, model, device, dtype)
+    if tokenizer is None:
+        raise PonderosaError("a model that is already loaded needs its tokenizer: give both")
+    return model.name_or_path or type(model).__name__, model.eval(), tokenizer
+
+
 def load_checkpoint(
     auto: Any, path: Checkpoint, device: str, dtype: str | torch.dtype | None
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:

@@ -5,11 +5,11 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
-from ponderosa.core import Completion, PonderosaError, Prompt, Sampling
+from ponderosa.core import Completion, Prompt, Sampling
 from ponderosa.models.rows import Proposal
 from ponderosa.models.text import Text
 from ponderosa.models.transformers_generation import SharedPrefixGeneration
-from ponderosa.models.transformers_loading import Checkpoint, load_checkpoint
+from ponderosa.models.transformers_loading import Checkpoint, loaded
 from ponderosa.models.transformers_plain import PlainGeneration
 from ponderosa.models.transformers_sharing import share_prefixes
 from ponderosa.models.worker import Engine, Worker
@@ -40,18 +40,9 @@ class TransformersPolicy:
         cache_mib: int = 256,
         threads: int = 1,
     ) -> None:
-        if not isinstance(model, PreTrainedModel):
-            self.name = str(model)
-            model, tokenizer = load_checkpoint(AutoModelForCausalLM, model, device, dtype)
-        else:
-            self.name = model.name_or_path or type(model).__name__
-        if tokenizer is None:
-            raise PonderosaError(
-                "a model that is already loaded needs its tokenizer: TransformersPolicy(model, tokenizer)"
-            )
-        self._model = model.eval()
-        self._attention = model.config._attn_implementation
-        self._text = Text(tokenizer, model.config.get_text_config().vocab_size, _eos(model, tokenizer))
+        self.name, self._model, tokenizer = loaded(AutoModelForCausalLM, model, tokenizer, device, dtype)
+        self._attention = self._model.config._attn_implementation
+        self._text = Text(tokenizer, self._model.config.get_text_config().vocab_size, _eos(self._model, tokenizer))
         self._limits = (max_rows, max_step_tokens, cache_mib << 20)
         self._threads = threads
         self._worker: Worker[Proposal, list[Completion]] = Worker(f"policy {self.name}", self._make_engine)

@@ -12,7 +12,7 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel, Pr
 
 from ponderosa.core import Path, PonderosaError, StepFormat
 from ponderosa.models.text import Text
-from ponderosa.models.transformers_loading import Checkpoint, load_checkpoint
+from ponderosa.models.transformers_loading import Checkpoint, loaded
 from ponderosa.models.transformers_scoring import ScoreRequest, Scores, Scoring
 from ponderosa.models.transformers_sharing import share_prefixes
 from ponderosa.models.worker import Engine, Worker
@@ -39,22 +39,13 @@ class TransformersReward:
         cache_mib: int = 256,
         threads: int = 1,
     ) -> None:
-        if not isinstance(model, PreTrainedModel):
-            self.name = str(model)
-            model, tokenizer = load_checkpoint(AutoModelForSequenceClassification, model, device, dtype)
-        else:
-            self.name = model.name_or_path or type(model).__name__
-        if tokenizer is None:
-            raise PonderosaError(
-                "a model that is already loaded needs its tokenizer: TransformersReward(model, format, tokenizer)"
-            )
-        if model.config.num_labels != 1 or not hasattr(model, "score"):
+        self.name, self._model, tokenizer = loaded(AutoModelForSequenceClassification, model, tokenizer, device, dtype)
+        if self._model.config.num_labels != 1 or not hasattr(self._model, "score"):
             raise PonderosaError(
                 f"{self.name} is no reward model: a causal sequence classifier with one label is needed"
             )
-        self._model = model.eval()
-        self._attention = model.config._attn_implementation
-        self._text = Text(tokenizer, model.config.get_text_config().vocab_size, ())
+        self._attention = self._model.config._attn_implementation
+        self._text = Text(tokenizer, self._model.config.get_text_config().vocab_size, ())
         self._format = format
         self._limits = (max_step_tokens, cache_mib << 20)
         self._threads = threads

@@ -56,8 +56,6 @@ class Stage:
             self.done = done
         if total is not None:
             self.total = total
-        if total is not None:
-            self.total = total
         if solved is not None:
             self.solved = solved
         if tokens is not None:

@@ -14,6 +14,7 @@ from ponderosa.view.progress import duration
 from ponderosa.view.rounds import (
     Rate,
     Results,
+    against_majority,
     chosen_best,
     coverages,
     errors_removed,
@@ -128,9 +129,11 @@ def _accuracy(results: Results) -> str:
         return ""
     picture = figures.inline_svg(figures.accuracy(results), _alt("Accuracy in percent by round", results, measured))
     caption = "Accuracy in % of held-out problems, with 95 % intervals and generated tokens a problem"
+    compared = against_majority(results)
     return page.section(
         "Accuracy",
         page.beside(page.pictures([picture]), page.rates_table(caption, _names(results), _rows(measured))),
+        page.paragraph("On the same problems: " + "; ".join(compared) + ".") if compared else "",
     )
 
 

@@ -136,7 +136,23 @@ def errors_removed(before: Rate | None, after: Rate | None) -> str:
 
 def paired_gain(results: Results) -> str:
     """The gain of greedy decoding from the base to the last round on the same problems; empty if it is not known."""
-    gain = Rate.read((results.get("paired") or {}).get("greedy_gain"))
+    return _points((results.get("paired") or {}).get("greedy_gain") or {})
+
+
+def against_majority(results: Results) -> list[str]:
+    """A line for each method of the last round: its paired gain over a majority vote at about as many tokens."""
+    last = results["rounds"][-1] if results["rounds"] else {}
+    lines = []
+    for name, record in (last.get("against_majority") or {}).items():
+        method = METHODS[name].format(k=(last.get(name) or {}).get("k"))
+        tokens = f"{record['tokens']:,.0f} against {record['majority_tokens']:,.0f} tokens, n = {record['n']:,}"
+        lines.append(f"{method} against majority of {record['k']}: {_points(record)} ({tokens})")
+    return lines
+
+
+def _points(record: Mapping[str, Any]) -> str:
+    """A difference in percentage points with its interval."""
+    gain = Rate.read(record)
     if gain is None:
         return ""
     text = f"{100 * gain.value:+.1f} points"

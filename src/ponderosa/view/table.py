@@ -11,6 +11,7 @@ from rich.text import Text
 from ponderosa.view.rounds import (
     Rate,
     Results,
+    against_majority,
     chosen_best,
     counted,
     coverages,
@@ -57,6 +58,7 @@ def _notes(results: Results) -> list[str]:
         removed = errors_removed(greedy[0], rate)
         share = f", {removed} of the base's errors removed" if removed else ""
         lines.append(f"Best method, chosen on dev: {name}, {rate.percent} %{share}.")
+    lines += [f"{line}." for line in against_majority(results)]
     return lines
 
 
