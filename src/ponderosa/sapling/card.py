@@ -1,8 +1,10 @@
 """The model card of a base: what it is, how it was made, and its measured figures."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from ponderosa.sapling.audit import Audit
+from ponderosa.sapling.calibration import Cell, CellRate, farthest
 
 _CARD = """\
 ---
@@ -39,6 +41,10 @@ put in after the code.
 | right answers with a wrong intermediate value | {lucky:.1%} |
 | generated tokens a problem | {generated:.0f} |
 
+As often as the corpus solves a kind of sentence in one phrasing wrongly, so often does the model: over the {cells} such
+cells its rate of wrong ways differs from the corpus's by {mean_gap:.3f} on average and by {gap:.3f} at most (`{cell}`,
+phrasing {phrasing}; {calibrated} problems, the right solution given up to the sentence).
+
 | level | 0: reasoning-gym | 1 | 2 | 3 | 4 | 5 |
 |---|---|---|---|---|---|---|
 | greedy accuracy | {levels} |
@@ -50,9 +56,21 @@ put in after the code.
 
 
 def write_card(
-    out: Path, audit: Audit, *, parameters: int, command: str, tokens: int, seconds: float, processes: int, seed: int
+    out: Path,
+    audit: Audit,
+    rates: Mapping[Cell, CellRate],
+    *,
+    parameters: int,
+    command: str,
+    tokens: int,
+    seconds: float,
+    processes: int,
+    seed: int,
+    calibrated: int,
 ) -> None:
-    """Writes `README.md` into the checkpoint's folder."""
+    """Writes `README.md` into the checkpoint's folder. `rates` were measured on `calibrated` of the problems."""
+    gaps = {cell: abs(rate.model - rate.corpus) for cell, rate in rates.items()}
+    worst = farthest(rates)
     text = _CARD.format(
         parameters=parameters,
         command=command,
@@ -65,6 +83,12 @@ def write_card(
         misread=audit.misread_share,
         lucky=audit.lucky / max(1, audit.correct),
         generated=audit.tokens / audit.count,
+        cells=len(rates),
+        mean_gap=sum(gaps.values()) / len(gaps),
+        gap=gaps[worst],
+        cell=worst[0],
+        phrasing=worst[1],
+        calibrated=calibrated,
         levels=" | ".join(_share(*audit.by_level.get(level, (0, 0))) for level in range(6)),
         errors="\n".join(f"| {kind} | {count} |" for kind, count in audit.first_error.most_common()),
     )

@@ -26,6 +26,8 @@ STATE = "state.pt"
 SETTINGS = "settings.json"
 AUDITED = 1000
 """Test problems that the card's figures are measured on."""
+CALIBRATED = 300
+"""Those of them on which the model's ways are compared to the corpus's."""
 _TOKENIZER_DOCUMENTS = 6000
 
 
@@ -33,7 +35,7 @@ _TOKENIZER_DOCUMENTS = 6000
 class Pretraining:
     """Settings of a run. Tokens are those the model reads, padding not counted, over all processes."""
 
-    tokens: int = 31_000_000
+    tokens: int = 50_000_000
     seed: int = 0
     processes: int = 2
     batch_tokens: int = 4096
@@ -94,6 +96,7 @@ def finish(out: Path) -> None:
     from transformers import GenerationConfig
 
     from ponderosa.sapling.audit import audit
+    from ponderosa.sapling.calibration import calibration
     from ponderosa.sapling.card import write_card
     from ponderosa.sapling.model import new_model
 
@@ -108,15 +111,19 @@ def finish(out: Path) -> None:
     model.to(torch.bfloat16).save_pretrained(out)
     tokenizer.save_pretrained(out)
     seed = settings["seed"] + 1
+    tested = problems("test", seed, 0, AUDITED)
+    model = model.float().eval()
     write_card(
         out,
-        audit(model.float().eval(), tokenizer, problems("test", seed, 0, AUDITED)),
+        audit(model, tokenizer, tested),
+        calibration(model, tokenizer, tested[:CALIBRATED]),
         parameters=model.num_parameters(),
         command=f"ponderosa sapling pretrain {out.name} --tokens {settings['tokens']} --seed {settings['seed']}",
         tokens=state["tokens"],
         seconds=state["seconds"],
         processes=settings["processes"],
         seed=seed,
+        calibrated=min(CALIBRATED, AUDITED),
     )
 
 

@@ -41,9 +41,9 @@ _FROM_ONE: tuple[Kind, ...] = (
         "reversed_more",
         1,
         (
-            "{a} has {k} more {o} than {e}.",
-            "{a} has as many {o} as {e} and {k} more.",
-            "{a} beats {e} by {k} {o}.",
+            "The {o} of {a} are {k} more than those of {e}.",
+            "{a} is {k} {o} ahead of {e}.",
+            "Next to {e}, {a} has {k} more {o}.",
         ),
         "a - k",
         ("a + k",),
@@ -53,7 +53,11 @@ _FROM_ONE: tuple[Kind, ...] = (
     Kind(
         "reversed_fewer",
         1,
-        ("{a} has {k} fewer {o} than {e}.", "{a} has {k} {o} less than {e}.", "{a} is {k} {o} behind {e}."),
+        (
+            "The {o} of {a} are {k} fewer than those of {e}.",
+            "{a} needs {k} more {o} to catch up with {e}.",
+            "Next to {e}, {a} has {k} fewer {o}.",
+        ),
         "a + k",
         ("a - k",),
         number(2, 60),
@@ -75,9 +79,9 @@ _FROM_ONE: tuple[Kind, ...] = (
         "reversed_times",
         1,
         (
-            "{a} has {k} times as many {o} as {e}.",
-            "{a} has {k} {o} for each one of {e}.",
-            "{a} owns {k} times the {o} of {e}.",
+            "The {o} of {a} are {k} times those of {e}.",
+            "Next to {e}, {a} has {k} times the {o}.",
+            "Only with {k} times the {o} would {e} equal {a}.",
         ),
         "a // k",
         ("a * k",),
