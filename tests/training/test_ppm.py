@@ -2,6 +2,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -140,6 +141,15 @@ def test_pairs_that_are_too_long_are_left_out_and_counted(
     report = train_ppm(base, [*pairs, long], tmp_path / "ppm", settings, 0)
     assert (report.pairs + report.held_out, report.too_long) == (40, 1)
     assert read_record(tmp_path / "ppm")["report"]["too_long"] == 1
+
+
+def test_a_model_that_sees_more_than_a_texts_own_tokens_is_an_error(
+    base: Path, pairs: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ponderosa.training.trainers.visible", lambda parents: np.tri(len(parents), dtype=np.bool_))
+    last = [pair | {"chosen": pair["rejected"], "rejected": pair["chosen"], "problem_id": "one"} for pair in pairs]
+    with pytest.raises(PonderosaError, match="does not keep to an attention mask"):
+        train_ppm(base, [*pairs[::-1], *last], tmp_path / "ppm", FAST, 0)
 
 
 def test_nothing_to_train_on_is_an_error_that_says_why(base: Path, pairs: list[dict[str, Any]], tmp_path: Path) -> None:

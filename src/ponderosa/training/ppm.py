@@ -14,6 +14,7 @@ from ponderosa.training.checkpoint import staging
 from ponderosa.training.encoding import encode_continuations, encode_prompts
 from ponderosa.training.rows import Rows, read_rows
 from ponderosa.training.settings import FitSettings, Progress
+from ponderosa.training.tries import Trie
 
 Pair = dict[str, Any]
 """A preference pair with its fields by name."""
@@ -25,6 +26,10 @@ OFFICIAL_SCALE = 5.0
 class PPMSettings(FitSettings):
     """How to train a PPM; the defaults are the paper's.
 
+    The pairs of a problem are computed together, in rows of at most `max_length` tokens in which what they share stands
+    once (see `tries`). `batch_size` counts pairs, on average, and `micro_batch_size` rows. Flash attention cannot take
+    the mask that this needs.
+
     `squash` says what the loss compares: "tanh" squashed values, as in the paper, "none" bare logits, as in the public
     implementation. `sharpness` multiplies their difference in the loss: squashed values differ by at most 2, so that
     the loss cannot fall below log(1 + exp(-2 sharpness)), 0.127 at sharpness 1. `centering` pulls the sum of a pair's
@@ -34,6 +39,7 @@ class PPMSettings(FitSettings):
     """
 
     batch_size: int = Field(512, ge=1)
+    attention: Literal["sdpa", "eager"] = "sdpa"
     squash: Literal["tanh", "none"] = "tanh"
     sharpness: float = Field(1.0, gt=0)
     centering: float = Field(0.0, ge=0)
@@ -112,13 +118,18 @@ def train_ppm(
             f"{len(encoded)} exceed `max_length` {settings.max_length}; search more problems or raise it"
         )
     train, held_out = split_by_problem(kept, settings.held_out)
+    rows = pack(train, settings.max_length)
+    # So many rows as hold a batch of pairs, on average.
+    settings_of_rows = settings.model_copy(
+        update={"batch_size": max(1, round(settings.batch_size * len(rows) / len(train)))}
+    )
 
     with fitting.training_environment(settings, policy), staging(out, main=fitting.is_main()) as stage:
         trainer = PairTrainer(
             model=str(policy),
-            args=pair_config(settings, seed, stage.scratch, rows=len(train), evaluate=bool(held_out)),
-            train=train,
-            held_out=held_out,
+            args=pair_config(settings_of_rows, seed, stage.scratch, rows=len(rows), evaluate=bool(held_out)),
+            train=rows,
+            held_out=pack(held_out, settings.max_length),
             processing_class=tokenizer,
             settings=settings,
         )
@@ -163,6 +174,41 @@ def split_by_problem(pairs: Sequence[Pair], share: float) -> tuple[list[Pair], l
         [pair for pair in pairs if pair["problem_id"] not in chosen],
         [pair for pair in pairs if pair["problem_id"] in chosen],
     )
+
+
+@dataclass(frozen=True, slots=True)
+class PackedPairs:
+    """Pairs of one problem as a trie of `tokens` and `parents`; each with the last places of its two texts."""
+
+    tokens: list[int]
+    parents: list[int]
+    chosen: list[int]
+    rejected: list[int]
+    weight: list[float]
+
+
+def pack(pairs: Sequence[Pair], limit: int) -> list[PackedPairs]:
+    """The encoded pairs by problem, each problem's in one row or, beyond `limit` tokens a row, in several.
+
+    A single pair gets a row whatever its length.
+    """
+    by_problem: dict[str, list[Pair]] = {}
+    for pair in pairs:
+        by_problem.setdefault(pair["problem_id"], []).append(pair)
+    rows = []
+    for mine in by_problem.values():
+        trie = Trie()
+        row: PackedPairs | None = None
+        for pair in mine:
+            new = trie.lacks(pair["chosen_ids"]) + trie.lacks(pair["rejected_ids"])
+            if row is None or len(trie) + new > limit:
+                trie = Trie()
+                row = PackedPairs(trie.tokens, trie.parents, [], [], [])
+                rows.append(row)
+            row.chosen.append(trie.add(pair["chosen_ids"]))
+            row.rejected.append(trie.add(pair["rejected_ids"]))
+            row.weight.append(pair["weight"])
+    return rows
 
 
 def _encode(tokenizer: Any, pairs: Sequence[Pair]) -> list[Pair]:

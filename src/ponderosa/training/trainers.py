@@ -5,6 +5,7 @@ Imports trl: import it late.
 
 import math
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 from transformers import EarlyStoppingCallback, TrainerCallback, TrainerControl, TrainerState
 from trl.trainer.reward_config import RewardConfig
-from trl.trainer.reward_trainer import DataCollatorForPreference, RewardTrainer
+from trl.trainer.reward_trainer import RewardTrainer
 from trl.trainer.sft_trainer import SFTTrainer
 
+from ponderosa.core import PonderosaError
 from ponderosa.training.fitting import Fitted, dataset, trainer_arguments, world_size
-from ponderosa.training.ppm import Evaluation, Pair, PPMSettings
+from ponderosa.training.ppm import Evaluation, PackedPairs, PPMSettings
+from ponderosa.training.tries import ROOT, positions, visible
 
 
 class PolicyTrainer(Fitted, SFTTrainer):
@@ -53,37 +56,44 @@ def pair_config(settings: PPMSettings, seed: int, scratch: Path, *, rows: int, e
 
 
 class PairTrainer(Fitted, RewardTrainer):
-    """Weighted Bradley-Terry training; `evaluations` gathers the held-out figures."""
+    """Weighted Bradley-Terry training on packed pairs; `evaluations` gathers the held-out figures."""
 
     def __init__(
-        self, *, train: Sequence[Pair], held_out: Sequence[Pair], settings: PPMSettings, **kwargs: Any
+        self, *, train: Sequence[PackedPairs], held_out: Sequence[PackedPairs], settings: PPMSettings, **kwargs: Any
     ) -> None:
         self.evaluations: list[Evaluation] = []
-        # Weights are scaled to a mean of 1 once and for all: every batch then counts by what its pairs weigh.
-        mean = sum(pair["weight"] for pair in train) / len(train)
+        # Weights are scaled once and for all to a mean of 1 a row: every pair then counts by what it weighs.
+        mean = sum(sum(row.weight) for row in train) / len(train)
+        columns = _columns(train, mean)
         super().__init__(
             settings=settings,
-            lengths=[_length(pair) for pair in train],
-            train_dataset=_columns(train, mean),
-            eval_dataset=_columns(sorted(held_out, key=_length), mean) if held_out else None,
-            data_collator=_Collator(pad_token_id=_pad_token_id(kwargs["processing_class"])),
+            lengths=[len(row.tokens) for row in train],
+            train_dataset=columns,
+            eval_dataset=_columns(sorted(held_out, key=lambda row: len(row.tokens)), mean) if held_out else None,
+            data_collator=_collate,
             **kwargs,
         )
         self.settings: PPMSettings = settings
         model: Any = self.model
         model.config.reward_scale = settings.reward_scale
+        _value_every_token(model)
+        _check_packing(model, _collate([columns[0]]), train[0])
         if held_out:
             self.add_callback(_EvaluateAtEnd())
         if settings.patience and held_out:
             self.add_callback(EarlyStoppingCallback(early_stopping_patience=settings.patience))
 
+    def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
+        return dataset  # tokenised and packed already
+
     def compute_loss(
         self, model: Any, inputs: dict[str, Tensor], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Tensor:
-        self._total_train_tokens += int(self.accelerator.gather(inputs["attention_mask"].sum()).sum())
+        self._total_train_tokens += int(self.accelerator.gather(inputs["tokens"].sum()).sum())
         self._metrics["train"]["num_tokens"] = [self._total_train_tokens]
         chosen, rejected = self._logits(model, inputs)
-        return (inputs["weight"] * pair_loss(chosen, rejected, self.settings)).mean()
+        rows = len(inputs["input_ids"])
+        return (inputs["weight"] * pair_loss(chosen, rejected, self.settings)).sum() / rows
 
     def evaluate(self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval") -> Any:
         """Loss and accuracy over all held-out pairs, exact whatever the batches and processes."""
@@ -95,9 +105,13 @@ class PairTrainer(Fitted, RewardTrainer):
                 with self.compute_loss_context_manager():
                     chosen, rejected = self._logits(model, batch)
                 loss = pair_loss(chosen, rejected, self.settings)
-                figures = torch.stack([loss, chosen - rejected, batch["weight"]], 1)
-                gathered.append(self.accelerator.gather_for_metrics(figures))
-        loss, margin, weight = torch.cat(gathered).unbind(1)
+                figures = torch.stack([batch["pair"], loss, chosen - rejected, batch["weight"]], 1)
+                padded = self.accelerator.pad_across_processes(figures, pad_index=-1)
+                gathered.append(self.accelerator.gather(padded))
+        # The last batch may repeat rows to give every process as many: each pair counts once.
+        by_pair = {int(figures[0]): figures for figures in torch.cat(gathered)}
+        by_pair.pop(-1, None)
+        _, loss, margin, weight = torch.stack(list(by_pair.values())).unbind(1)
         figure = Evaluation(
             self.state.global_step, float((weight * loss).sum() / weight.sum()), float((margin > 0).float().mean())
         )
@@ -108,9 +122,23 @@ class PairTrainer(Fitted, RewardTrainer):
         return metrics
 
     def _logits(self, model: Any, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        outputs = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False)
-        chosen, rejected = outputs.logits.squeeze(-1).float().chunk(2)
-        return chosen, rejected
+        values = model(
+            input_ids=inputs["input_ids"], attention_mask=inputs["visible"], position_ids=inputs["position_ids"]
+        )
+        return values[inputs["row"], inputs["chosen"]], values[inputs["row"], inputs["rejected"]]
+
+
+def _value_every_token(model: Any) -> None:
+    """Has a sequence classifier of one label give the value at every token [B, L], not only at each row's last."""
+
+    def forward(input_ids: Tensor, attention_mask: Tensor, position_ids: Tensor) -> Tensor:
+        hidden = model.base_model(
+            input_ids=input_ids, attention_mask=attention_mask, position_ids=position_ids, use_cache=False
+        ).last_hidden_state
+        values: Tensor = model.score(hidden).squeeze(-1).float()
+        return values
+
+    model.forward = forward
 
 
 class _EvaluateAtEnd(TrainerCallback):
@@ -121,25 +149,59 @@ class _EvaluateAtEnd(TrainerCallback):
         return control
 
 
-class _Collator(DataCollatorForPreference):
-    """Chosen rows, then rejected ones, padded, with the weights of the pairs."""
+def _check_packing(model: Any, inputs: dict[str, Tensor], row: PackedPairs) -> None:
+    """Raises `PonderosaError` if a packed text is not computed as it is alone: tried out rather than listed."""
+    places = [row.rejected[0]]  # the chosen one, first in the row, would not show it
+    while row.parents[places[0]] != ROOT:
+        places.insert(0, row.parents[places[0]])
+    alone = inputs["input_ids"][:, places]
+    names = {"input_ids": "input_ids", "attention_mask": "visible", "position_ids": "position_ids"}
+    packed_inputs = {name: inputs[key] for name, key in names.items()}
+    model.eval()
+    with torch.no_grad():
+        packed, plain = (
+            model.base_model(
+                **{name: tensor.to(model.device) for name, tensor in given.items()}, use_cache=False
+            ).last_hidden_state[0]
+            for given in (packed_inputs, {"input_ids": alone})
+        )
+    model.train()
+    if not torch.allclose(packed[places], plain, rtol=0.0, atol=0.02 * float(plain.abs().max())):
+        raise PonderosaError(
+            f"{type(model).__name__} does not keep to an attention mask of its own: no PPM can be trained from it"
+        )
 
-    def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
-        weight = torch.tensor([example["weight"] for example in examples])
-        return {**super().torch_call(examples), "weight": weight}
+
+def _collate(rows: list[dict[str, Any]]) -> dict[str, Tensor]:
+    """Rows padded on the right. Of each of their pairs [P]: its number, its row, its places and its weight."""
+    length = max(len(row["tokens"]) for row in rows)
+    shape = (len(rows), length)
+    input_ids, position_ids = torch.zeros(shape, dtype=torch.long), torch.zeros(shape, dtype=torch.long)
+    seen = torch.eye(length, dtype=torch.bool).repeat(len(rows), 1, 1)  # padding sees itself: softmax needs something
+    for i, row in enumerate(rows):
+        own = len(row["tokens"])
+        input_ids[i, :own] = torch.tensor(row["tokens"])
+        position_ids[i, :own] = torch.from_numpy(positions(row["parents"]))
+        seen[i, :own, :own] = torch.from_numpy(visible(row["parents"]))
+    pairs = {name: torch.tensor([x for row in rows for x in row[name]]) for name in ("pair", "chosen", "rejected")}
+    return {
+        "input_ids": input_ids,
+        "position_ids": position_ids,
+        "visible": torch.zeros(seen.shape).masked_fill_(~seen, -torch.inf).unsqueeze(1),
+        "tokens": torch.tensor([len(row["tokens"]) for row in rows]),
+        "row": torch.tensor([i for i, row in enumerate(rows) for _ in row["pair"]]),
+        "weight": torch.tensor([x for row in rows for x in row["weight"]]),
+        **pairs,
+    }
 
 
-def _columns(pairs: Sequence[Pair], mean_weight: float) -> Any:
+def _columns(rows: Sequence[PackedPairs], mean_weight: float) -> Any:
+    starts = accumulate((len(row.weight) for row in rows), initial=0)
     return dataset(
-        chosen_ids=[pair["chosen_ids"] for pair in pairs],
-        rejected_ids=[pair["rejected_ids"] for pair in pairs],
-        weight=[pair["weight"] / mean_weight for pair in pairs],
+        tokens=[row.tokens for row in rows],
+        parents=[row.parents for row in rows],
+        chosen=[row.chosen for row in rows],
+        rejected=[row.rejected for row in rows],
+        weight=[[weight / mean_weight for weight in row.weight] for row in rows],
+        pair=[list(range(start, start + len(row.weight))) for start, row in zip(starts, rows, strict=False)],
     )
-
-
-def _length(pair: Pair) -> int:
-    return max(len(pair["chosen_ids"]), len(pair["rejected_ids"]))
-
-
-def _pad_token_id(tokenizer: Any) -> int:
-    return int(tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id)
