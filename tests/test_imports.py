@@ -31,7 +31,7 @@ HOMES = {
     "datasets": {"training"},
     "math_verify": {"grading"},
     "matplotlib": {"view"},
-    "numpy": {"evaluation", "models"},
+    "numpy": {"evaluation", "models", "training"},
     "pyarrow": {"forest"},
     "pydantic": {"evolution", "training"},
     "reasoning_gym": {"sapling"},

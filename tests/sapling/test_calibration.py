@@ -18,9 +18,10 @@ def base():
 
 def test_the_base_that_ships_tells_the_kinds_of_sentence_apart(base):
     rates = calibration(*base, [problem_at("test", 78, i) for i in range(60)])
-    assert len(rates) > 60
-    worst = farthest(rates)
-    assert abs(rates[worst].model - rates[worst].corpus) < 0.2, (worst, rates[worst])
+    often = {cell: rate for cell, rate in rates.items() if rate.count >= 3}  # a single sentence may be an odd one
+    assert len(often) > 20
+    worst = farthest(often)
+    assert abs(often[worst].model - often[worst].corpus) < 0.2, (worst, often[worst])
 
 
 def test_a_model_that_knows_nothing_does_not(base):
