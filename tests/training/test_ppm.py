@@ -11,7 +11,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from ponderosa.core import PonderosaError
 from ponderosa.training import PPMSettings, Progress, read_record, train_ppm
-from ponderosa.training.ppm import split_by_problem
+from ponderosa.training.ppm import PackedPairs, pack, split_by_problem
+from ponderosa.training.tries import ROOT
 
 FAST = PPMSettings(
     epochs=20,
@@ -157,6 +158,36 @@ def test_nothing_to_train_on_is_an_error_that_says_why(base: Path, pairs: list[d
         train_ppm(base, [pairs[0] | {"weight": 0.0}], tmp_path / "ppm", FAST, 0)
     with pytest.raises(PonderosaError, match="must not be negative"):
         train_ppm(base, [pairs[0] | {"weight": -1.0}], tmp_path / "ppm", FAST, 0)
+
+
+@given(
+    pairs=st.lists(
+        st.tuples(st.sampled_from("abc"), *[st.lists(st.integers(0, 2), min_size=1, max_size=6)] * 2), max_size=12
+    ),
+    limit=st.integers(1, 30),
+)
+def test_packed_pairs_are_the_pairs_by_problem_within_the_limit(
+    pairs: list[tuple[str, list[int], list[int]]], limit: int
+) -> None:
+    def text(row: PackedPairs, place: int) -> list[int]:
+        return [] if place == ROOT else [*text(row, row.parents[place]), row.tokens[place]]
+
+    rows = pack(
+        [
+            {"problem_id": problem, "chosen_ids": chosen, "rejected_ids": rejected, "weight": float(i)}
+            for i, (problem, chosen, rejected) in enumerate(pairs)
+        ],
+        limit,
+    )
+    found = {
+        int(weight): (text(row, chosen), text(row, rejected))
+        for row in rows
+        for chosen, rejected, weight in zip(row.chosen, row.rejected, row.weight, strict=True)
+    }
+    assert found == {i: (chosen, rejected) for i, (_, chosen, rejected) in enumerate(pairs)}
+    for row in rows:
+        assert len(row.tokens) <= limit or len(row.weight) == 1
+        assert len({pairs[int(weight)][0] for weight in row.weight}) == 1
 
 
 PAIRS = st.lists(st.integers(0, 9).map(lambda i: {"problem_id": str(i)}), min_size=1, max_size=60)

@@ -77,7 +77,7 @@ async def measure(stages: Stages, evaluation: Evaluation, ppm: str | None) -> di
     on_dev: dict[str, float] = {}
     if greedy:
         by_name["greedy"] = metrics.greedy(greedy)
-        on_dev["greedy"] = metrics.greedy(dev_greedy).estimate.value if dev_greedy else 0.0
+        on_dev["greedy"] = metrics.greedy(dev_greedy).estimate.value if dev else 0.0
     if samples:
         by_name["majority"] = metrics.majority(samples, k)
         on_dev["majority"] = metrics.majority(dev, k).estimate.value if dev else 0.0
@@ -106,7 +106,7 @@ async def measure(stages: Stages, evaluation: Evaluation, ppm: str | None) -> di
         for name in ("best_of_n", "weighted", "mcts")
         if name in by_name and samples
     }
-    if dev:
+    if dev and on_dev:
         best = max(on_dev, key=lambda name: on_dev[name])
         record["best"] = {"method": best, "dev": on_dev} | record[best]
     return record

@@ -22,6 +22,9 @@ from ponderosa.training.fitting import Fitted, dataset, trainer_arguments, world
 from ponderosa.training.ppm import Evaluation, PackedPairs, PPMSettings
 from ponderosa.training.tries import ROOT, positions, visible
 
+_MODEL_INPUTS = ("input_ids", "attention_mask", "position_ids")
+"""What the model takes of a batch; the rest says which tokens are compared."""
+
 
 class PolicyTrainer(Fitted, SFTTrainer):
     """Supervised fine-tuning on tokens and labels."""
@@ -122,9 +125,7 @@ class PairTrainer(Fitted, RewardTrainer):
         return metrics
 
     def _logits(self, model: Any, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        values = model(
-            input_ids=inputs["input_ids"], attention_mask=inputs["visible"], position_ids=inputs["position_ids"]
-        )
+        values = model(**{name: inputs[name] for name in _MODEL_INPUTS})
         return values[inputs["row"], inputs["chosen"]], values[inputs["row"], inputs["rejected"]]
 
 
@@ -154,16 +155,15 @@ def _check_packing(model: Any, inputs: dict[str, Tensor], row: PackedPairs) -> N
     places = [row.rejected[0]]  # the chosen one, first in the row, would not show it
     while row.parents[places[0]] != ROOT:
         places.insert(0, row.parents[places[0]])
-    alone = inputs["input_ids"][:, places]
-    names = {"input_ids": "input_ids", "attention_mask": "visible", "position_ids": "position_ids"}
-    packed_inputs = {name: inputs[key] for name, key in names.items()}
+    together = {name: inputs[name] for name in _MODEL_INPUTS}
+    alone = {"input_ids": inputs["input_ids"][:, places]}
     model.eval()
     with torch.no_grad():
         packed, plain = (
             model.base_model(
                 **{name: tensor.to(model.device) for name, tensor in given.items()}, use_cache=False
             ).last_hidden_state[0]
-            for given in (packed_inputs, {"input_ids": alone})
+            for given in (together, alone)
         )
     model.train()
     if not torch.allclose(packed[places], plain, rtol=0.0, atol=0.02 * float(plain.abs().max())):
@@ -187,7 +187,7 @@ def _collate(rows: list[dict[str, Any]]) -> dict[str, Tensor]:
     return {
         "input_ids": input_ids,
         "position_ids": position_ids,
-        "visible": torch.zeros(seen.shape).masked_fill_(~seen, -torch.inf).unsqueeze(1),
+        "attention_mask": torch.zeros(seen.shape).masked_fill_(~seen, -torch.inf).unsqueeze(1),
         "tokens": torch.tensor([len(row["tokens"]) for row in rows]),
         "row": torch.tensor([i for i, row in enumerate(rows) for _ in row["pair"]]),
         "weight": torch.tensor([x for row in rows for x in row["weight"]]),
