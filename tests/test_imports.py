@@ -36,6 +36,7 @@ HOMES = {
     "pydantic": {"evolution", "training"},
     "reasoning_gym": {"sapling"},
     "rich": {"cli", "view"},
+    "time_machine": {"execution"},
     "tokenizers": {"sapling"},
     "torch": {"models", "sapling", "training"},
     "transformers": {"models", "sapling", "training"},

@@ -89,8 +89,9 @@ def test_processes_and_privileges_are_refused(run, code):
 
 
 def test_no_limit_can_be_changed(run):
-    result = run("import resource\nresource.setrlimit(resource.RLIMIT_CPU, (1, 1))")
-    assert result.error == "ValueError: not allowed to raise maximum limit"  # CPython's words for EPERM
+    for limit in ("CPU, (99, 99)", "AS, (-1, -1)", "NOFILE, (32, 32)"):
+        result = run(f"import resource\nresource.setrlimit(resource.RLIMIT_{limit})")
+        assert result.error == "ValueError: not allowed to raise maximum limit"  # CPython's words for EPERM
 
 
 @pytest.mark.parametrize(
@@ -127,9 +128,12 @@ def test_the_server_cannot_be_reached_through_frames(run):
 
 
 def test_a_forged_report_can_only_lie_about_its_own_program(run):
-    result = run('import os\nos.write(3, b\'{"status": "ok", "id": 0}\')\nos._exit(0)')
-    assert result.status is Status.OK
-    assert result.stdout == ""
+    forge = "import os\nreport = b'{{\"status\": \"ok\", \"id\": 0, \"stdout\": \"x\"}}'\nos.write(3, {})\nos._exit(0)"
+    result = run(forge.format("len(report).to_bytes(4, 'big') + report"))
+    assert (result.status, result.stdout) == (Status.OK, "")
+    assert run(forge.format("report")).status is Status.CRASHED
+    assert run(forge.format("b'\\0\\0\\0\\2[]'")).status is Status.CRASHED
+    assert run("print(1)").stdout == "1\n"
 
 
 def test_nothing_outlives_its_program(run):

@@ -8,8 +8,9 @@ import pytest
 
 from ponderosa.execution.jail import seccomp
 
-ALLOW, EPERM, ENOSYS = 0x7FFF0000, 0x00050000 | errno.EPERM, 0x00050000 | errno.ENOSYS
-PID = 4242
+ALLOW, ASK = 0x7FFF0000, 0x7FC00000
+EPERM, ENOSYS = 0x00050000 | errno.EPERM, 0x00050000 | errno.ENOSYS
+SIBLING = 0x00008000 | 17  # CLONE_PARENT | SIGCHLD
 ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 DENIED = {  # x86-64, arm64; from the kernel's own tables
     "socket": (41, 198), "clone": (56, 220), "execve": (59, 221), "execveat": (322, 281), "ptrace": (101, 117),
@@ -45,8 +46,9 @@ def machine(request, monkeypatch):
 
 @pytest.fixture
 def call(machine):
-    program = seccomp.for_process(seccomp.allow_list(), PID)
-    return lambda number, *arguments: evaluate(program, ARCHITECTURES[machine], number, *arguments)
+    """What the kernel does with a call under both filters: the stricter answer, which is the smaller one."""
+    programs = seccomp.allow_list(), seccomp.questions()
+    return lambda number, *arguments: min(evaluate(p, ARCHITECTURES[machine], number, *arguments) for p in programs)
 
 
 @pytest.fixture
@@ -60,7 +62,7 @@ def test_every_listed_call_is_allowed_and_no_other_number(call, index):
         numbers[index]
         for numbers in (
             seccomp._OPENAT, seccomp._FCNTL, seccomp._IOCTL, seccomp._KILL, seccomp._TGKILL, seccomp._PRLIMIT,
-            seccomp._CLONE3,
+            seccomp._CLONE, seccomp._CLONE3, seccomp._PRCTL,
         )
     }  # fmt: skip
     for number in set(range(700)) - conditional:
@@ -91,17 +93,34 @@ def test_without_landlock_no_file_opens(machine, index):
     assert evaluate(program, ARCHITECTURES[machine], seccomp._OPENAT[index]) == EPERM
 
 
-def test_signals_go_to_the_process_itself_alone(call, index):
+def test_the_server_is_asked_about_signals(call, index):
     for numbers in (seccomp._KILL, seccomp._TGKILL):
-        assert call(numbers[index], PID) == ALLOW
-        for pid in (0, 1, PID + 1, 0xFFFFFFFF):
-            assert call(numbers[index], pid) == EPERM
+        for pid in (0, 1, 4242, 0xFFFFFFFF):
+            assert call(numbers[index], pid) == ASK
 
 
-def test_limits_can_be_read_and_not_set(call, index):
-    assert call(seccomp._PRLIMIT[index], 0, 7, 0) == ALLOW
-    assert call(seccomp._PRLIMIT[index], 0, 7, 0x1000) == EPERM
-    assert call(seccomp._PRLIMIT[index], 0, 7, 0x1_0000_0000) == EPERM
+def test_the_server_is_asked_about_one_way_of_forking_and_all_others_are_denied(call, index):
+    assert call(seccomp._CLONE[index], SIBLING) == ASK
+    as_libc_forks, thread, new_user_namespace = 0x01200011, 0x003D0F00, SIBLING | 0x10000000
+    for flags in (0, 17, as_libc_forks, thread, new_user_namespace):
+        assert call(seccomp._CLONE[index], flags) == EPERM
+
+
+def test_dying_with_the_parent_can_be_asked_for_and_not_taken_back(call, index):
+    pdeathsig, dumpable, sigkill = 1, 4, 9
+    assert call(seccomp._PRCTL[index], pdeathsig, sigkill) == ALLOW
+    for option, value in ((pdeathsig, 0), (pdeathsig, 17), (dumpable, sigkill), (dumpable, 1)):
+        assert call(seccomp._PRCTL[index], option, value) == EPERM
+
+
+def test_limits_can_be_read_and_only_the_own_cpu_limit_set(call, index):
+    cpu, files, address = 0, 7, 0x1_0000_0000
+    assert call(seccomp._PRLIMIT[index], 0, files, 0) == ALLOW
+    assert call(seccomp._PRLIMIT[index], 0, cpu, 0x1000) == ALLOW
+    assert call(seccomp._PRLIMIT[index], 0, cpu, address) == ALLOW
+    for pid, limit in ((0, files), (1, cpu), (4242, cpu)):
+        for new in (0x1000, address):
+            assert call(seccomp._PRLIMIT[index], pid, limit, new) == EPERM
 
 
 def test_signal_ownership_of_descriptors_cannot_be_set(call, index):

@@ -48,7 +48,7 @@ class DicePolicy:
 class LastAssignment:
     """Runs `x = N` and `print(x)`; any other value of x is a NameError."""
 
-    async def run(self, code: str, after: str | None = None) -> Execution:
+    async def run(self, code: str, after: str | None = None, group: str | None = None) -> Execution:
         await asyncio.sleep(random.random() * 0.001)
         values = re.findall(r"x = (\S+)", code)
         if any(not value.isdigit() for value in values):

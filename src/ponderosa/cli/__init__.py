@@ -18,6 +18,7 @@ app = App(
 app.command("ponderosa.cli.evolve:evolve", name="evolve", help="Evolve a model on problems with known answers.")
 app.command("ponderosa.cli.solve:solve", name="solve", help="Answer a question and print the steps.")
 app.command("ponderosa.cli.show:show", name="show", help="Show a run's results, or the search tree of a problem.")
+app.command("ponderosa.cli.sandbox:app", name="sandbox", help="Run programs safely, and see what protects.")
 app.command("ponderosa.cli.sapling:app", name="sapling", help="The embedded world and its base model.")
 
 

@@ -30,6 +30,8 @@ class Shard:
     seed: int = 0
     index: int = 0
     concurrency: int = 256
+    execution: dict[str, Any] = field(default_factory=dict)
+    """`ExecutionSettings` as JSON; empty for the defaults."""
 
     @property
     def journal(self) -> Path:

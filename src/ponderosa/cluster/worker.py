@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -62,6 +63,24 @@ class Models:
                 self._loaded.pop(key).close()
             self._loaded[role, spec] = load(spec)
         return self._loaded[role, spec]
+
+
+class Executors:
+    """The executors of a process by their settings, closed with `stack`."""
+
+    def __init__(self, stack: AsyncExitStack) -> None:
+        self._stack = stack
+        self._made: dict[str, Executor] = {}
+
+    async def get(self, settings: dict[str, Any]) -> Executor:
+        """The executor with these settings (`ExecutionSettings` as JSON), or the defaults."""
+        from ponderosa.execution import ExecutionSettings, make_executor
+
+        key = json.dumps(settings, sort_keys=True)
+        if key not in self._made:
+            made = make_executor(ExecutionSettings.from_json(settings) if settings else None)
+            self._made[key] = await self._stack.enter_async_context(made)
+        return self._made[key]
 
 
 async def run_shard(shard: Shard, models: Models, executor: Executor, grader: Grader, progress: ShardProgress) -> None:
@@ -131,7 +150,6 @@ def _judge(grader: Grader, problem: Problem) -> Judge:
 
 
 async def _serve(protocol: TextIO) -> None:
-    from ponderosa.execution import make_executor
     from ponderosa.grading import MathGrader
 
     def send(**message: Any) -> None:
@@ -139,13 +157,14 @@ async def _serve(protocol: TextIO) -> None:
         protocol.flush()
 
     models = Models(CodeFormat())
-    async with make_executor() as executor, MathGrader() as grader:
+    async with MathGrader() as grader, AsyncExitStack() as stack:
+        executors = Executors(stack)
 
         async def work(number: int, shard: Shard) -> None:
             progress = ShardProgress()
             ticker = asyncio.create_task(_report(number, progress, send))
             try:
-                await run_shard(shard, models, executor, grader, progress)
+                await run_shard(shard, models, await executors.get(shard.execution), grader, progress)
                 send(shard=number, done=True, progress=_plain(progress))
             except PonderosaError as error:
                 send(shard=number, error=str(error))

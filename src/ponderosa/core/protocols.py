@@ -118,8 +118,12 @@ class Reward(Protocol):
 class Executor(Protocol):
     """Runs programs, each as if alone from a file."""
 
-    async def run(self, code: str, after: str | None = None) -> Execution:
-        """Runs `code`. `after`, a prefix of `code` that ran before, is a hint that may be ignored.
+    async def run(self, code: str, after: str | None = None, group: str | None = None) -> Execution:
+        """Runs `code`, whole and in a process of its own, unless it comes with a `group`.
+
+        A `group` (a search tree's name) says that this is one of many programs that extend each other, and that only
+        help to search: it may share a process with others of its group, or go on where `after`, a prefix of it that ran
+        before, ended. Both are hints. What is shown, chosen or kept must be run without them.
 
         What the program does wrong is in the result's status; raises `BackendError` if the executor itself failed.
         """

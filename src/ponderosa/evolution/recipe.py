@@ -1,7 +1,7 @@
 """Recipes: everything that a run depends on, in one file."""
 
 import copy
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from ponderosa.core import PonderosaError
+from ponderosa.execution import ExecutionSettings
 from ponderosa.forest import PreferenceSettings
 from ponderosa.search import MCTSSettings
 from ponderosa.training import PPMSettings, SFTSettings
@@ -20,12 +21,15 @@ class _Part(BaseModel):
 
 def _known(settings: type[Any]) -> BeforeValidator:
     """Forbids unknown keys for settings that are plain dataclasses, since search knows nothing of pydantic."""
-    names = {field.name for field in fields(settings)}
+    parts = {field.name: field.type for field in fields(settings)}
 
     def check(value: Any) -> Any:
-        unknown = sorted(set(value) - names) if isinstance(value, dict) else []
+        unknown = sorted(set(value) - parts.keys()) if isinstance(value, dict) else []
         if unknown:
-            raise ValueError(f"unknown keys {', '.join(unknown)}; known are {', '.join(sorted(names))}")
+            raise ValueError(f"unknown keys {', '.join(unknown)}; known are {', '.join(sorted(parts))}")
+        for name in value if isinstance(value, dict) else ():
+            if is_dataclass(parts[name]):
+                _known(parts[name]).func(value[name])
         return value
 
     return BeforeValidator(check)
@@ -119,6 +123,7 @@ class Recipe(_Part):
     problems: ProblemSettings = ProblemSettings()
     workers: WorkerSettings = WorkerSettings()
     search: Annotated[MCTSSettings, _known(MCTSSettings)] = MCTSSettings()
+    execution: Annotated[ExecutionSettings, _known(ExecutionSettings)] = ExecutionSettings()
     rounds: tuple[RoundSettings, ...] = (
         RoundSettings(rollouts=8),
         RoundSettings(rollouts=16),

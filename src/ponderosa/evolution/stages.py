@@ -88,6 +88,7 @@ class Stages:
                     seed=plan.seed,
                     index=plan.index,
                     concurrency=self.recipe.workers.concurrency,
+                    execution=asdict(self.recipe.execution),
                 )
                 for number, (start, stop) in enumerate(shards(len(plan.problems), self.recipe.workers.shard))
                 if plan.problems

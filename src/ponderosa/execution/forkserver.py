@@ -3,26 +3,32 @@
 import asyncio
 import itertools
 import os
+import re
+import zlib
 from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import Any, Self
 
 from ponderosa.core import BackendError, Execution
-from ponderosa.execution.limits import Limits
+from ponderosa.execution.limits import Limits, Shortcuts
 from ponderosa.execution.link import ServerLink
+from ponderosa.execution.protections import Protection, protections
 from ponderosa.execution.result import refusal, to_execution
 from ponderosa.execution.tiers import Tier, tier_of
 
 _WINDOW = 64  # programs given to a server beyond those it runs: enough that it never waits for its client
 _ATTEMPTS = 2
 
+Key = tuple[bool, str]
+"""Under which a result is kept: was a shortcut allowed, and the program."""
+
 
 @dataclass(slots=True, eq=False)
 class _Request:
     """A program and those who await its result."""
 
-    key: int
-    code: str
+    message: dict[str, Any]
+    key: Key
     futures: list[asyncio.Future[Execution]]
     attempts: int = 0
 
@@ -85,6 +91,7 @@ class _Pool:
         link = ServerLink(
             self._tier,
             self._executor.limits,
+            self._executor.shortcuts,
             self._executor.jobs,
             on_answer=lambda message: self._answered(link, message),
             on_end=lambda reason: self._ended(link, reason),
@@ -95,15 +102,23 @@ class _Pool:
     def _distribute(self) -> None:
         most = _WINDOW + self._executor.jobs
         while self._queue:
-            link = min(self._given, key=lambda link: len(self._given[link]))
+            link = self._link(self._queue[0])
             if len(self._given[link]) >= most:
                 return
             request = self._queue.popleft()
             if request.abandoned:
                 self._executor.settled(request, None)
                 continue
-            self._given[link][request.key] = request
-            link.send(request.key, request.code)
+            self._given[link][request.message["id"]] = request
+            link.send(request.message)
+
+    def _link(self, request: _Request) -> ServerLink:
+        """The steps of a group go to one server, which may have something of them; others to the one with least."""
+        group = request.message.get("group")
+        if group is not None:
+            links = self.links
+            return links[zlib.crc32(group.encode()) % len(links)]
+        return min(self._given, key=lambda link: len(self._given[link]))
 
     def _answered(self, link: ServerLink, message: dict[str, Any]) -> None:
         request = self._given[link].pop(message["id"])
@@ -150,24 +165,32 @@ class _Pool:
 
 
 class ForkServer:
-    """An `Executor`: every program runs in a fresh child, forked from a warm server and fenced in by the kernel.
+    """An `Executor`: every program runs in a fresh child, forked from a warm process and fenced in by the kernel.
 
     `servers` per tier (see `Tier`), started when a program first needs them, run up to `jobs` children each at once;
-    `cache_size` results are kept, for a search runs the same prefixes again and again (0: none). One object may serve
-    several event loops one after another, but one process only. Linux with seccomp; raises `BackendError` elsewhere.
+    `cache_size` results are kept, for a search runs the same prefixes again and again (0: none). `shortcuts` are only
+    taken by steps: programs that come with a `group`. One object may serve several event loops one after another, but
+    one process only. Linux with seccomp; raises `BackendError` elsewhere.
     """
 
     def __init__(
-        self, limits: Limits | None = None, servers: int = 1, *, jobs: int | None = None, cache_size: int = 16_384
+        self,
+        limits: Limits | None = None,
+        servers: int = 1,
+        *,
+        jobs: int | None = None,
+        cache_size: int = 16_384,
+        shortcuts: Shortcuts | None = None,
     ) -> None:
+        self.shortcuts = shortcuts or Shortcuts()
         self.limits = limits or Limits()
         self.servers = servers
         self.jobs = jobs or max(2, len(os.sched_getaffinity(0)) // servers)
         self._pools: dict[Tier, _Pool] = {}
-        self._pending: dict[str, _Request] = {}
-        self._results: OrderedDict[str, Execution] = OrderedDict()
+        self._pending: dict[Key, _Request] = {}
+        self._results: OrderedDict[Key, Execution] = OrderedDict()
         self._cache_size = cache_size
-        self._keys = itertools.count()
+        self._ids = itertools.count()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process = os.getpid()
 
@@ -182,26 +205,36 @@ class ForkServer:
         """The process ids of the servers that run now."""
         return [link.pid for pool in self._pools.values() for link in pool.links]
 
-    async def run(self, code: str, after: str | None = None) -> Execution:
-        """See `Executor.run`. The same program awaited twice at once runs once."""
-        if (cached := self._results.get(code)) is not None:
-            self._results.move_to_end(code)
-            return cached
+    async def run(self, code: str, after: str | None = None, group: str | None = None) -> Execution:
+        """See `Executor.run`. With a cache the same program awaited twice at once runs once."""
+        key = (group is not None, code)
+        for known in ((False, code), key):  # a run of the whole program is as good as any shortcut
+            if (result := self._results.get(known)) is not None:
+                self._results.move_to_end(known)
+                return result
         if (refused := refusal(code, self.limits)) is not None:
             return refused
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._attach(loop)
         future: asyncio.Future[Execution] = loop.create_future()
-        if (pending := self._pending.get(code)) is not None:
+        if self._cache_size and (pending := self._pending.get(key)) is not None:
             pending.futures.append(future)
         else:
             tier = tier_of(code)
             if (pool := self._pools.get(tier)) is None:
                 pool = self._pools[tier] = _Pool(self, tier)
-            self._pending[code] = request = _Request(next(self._keys), code, [future])
+            message: dict[str, Any] = {"id": next(self._ids), "code": code}
+            if group is not None:
+                message |= {"step": not _LATE.search(code), "after": _continued(code, after), "group": group}
+            self._pending[key] = request = _Request(message, key, [future])
             pool.submit(request)
         return await future
+
+    async def protections(self) -> list[Protection]:
+        """What protects from the programs here, found out by a server. Raises `BackendError` if none can start."""
+        await self.run(f"# {next(self._ids)}")
+        return protections(next(iter(self._pools.values())).links[0].protections)
 
     async def close(self) -> None:
         """Ends every server and what it runs; returns when the processes are gone. The executor can be used again."""
@@ -220,10 +253,10 @@ class ForkServer:
 
     def settled(self, request: _Request, result: Execution | None) -> None:
         """A pool is done with a request: `result` is None if there is none to keep."""
-        if self._pending.get(request.code) is request:
-            del self._pending[request.code]
+        if self._pending.get(request.key) is request:
+            del self._pending[request.key]
         if result is not None and self._cache_size:
-            self._results[request.code] = result
+            self._results[request.key] = result
             if len(self._results) > self._cache_size:
                 self._results.popitem(last=False)
 
@@ -234,3 +267,14 @@ class ForkServer:
         self._pending.clear()
         for pool in self._pools.values():
             pool.attach(loop)
+
+
+# What a program does when it ends is not seen while its process is kept.
+_LATE = re.compile(r"\b(atexit|__del__|weakref|finalize)\b")
+
+
+def _continued(code: str, after: str | None) -> int:
+    """How many characters of `code` are `after`, a prefix of whole lines; 0 if it is none."""
+    if not after or not code.startswith(after):
+        return 0
+    return len(after) if after.endswith("\n") or code[len(after) : len(after) + 1] == "\n" else 0

@@ -3,7 +3,7 @@
 import importlib.util
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
     "TZ": "UTC",
 }
+CODE = Path(__file__).parent
+"""The folder that holds `jail`, which is all that an interpreter needs to run programs."""
 _START = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
@@ -27,12 +29,16 @@ del sys.path[0]
 """
 
 
-def command(module: str, settings: Mapping[str, Any]) -> list[str]:
+# -S: no site customisations.
+INTERPRETER = (sys.executable, "-S")
+
+
+def command(module: str, settings: Mapping[str, Any], interpreter: Sequence[str] = INTERPRETER) -> list[str]:
     """The command line that calls `main(settings)` of a module of `jail`."""
     # Not -I, which would ignore PYTHONHASHSEED: the environment is ours, so that there is nothing to ignore.
-    options = ["-s", "-S", "-P"]
+    options = ["-s", "-P"]
     start = _START.format(module=module)
-    return [sys.executable, *options, "-c", start, str(Path(__file__).parent), json.dumps(settings)]
+    return [*interpreter, *options, "-c", start, str(CODE), json.dumps(settings)]
 
 
 def package_folders() -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 from ponderosa.core import BackendError
 from ponderosa.execution.interpreter import ENVIRONMENT, command, package_folders
 from ponderosa.execution.jail.frames import Decoder, encode
-from ponderosa.execution.limits import Limits
+from ponderosa.execution.limits import Limits, Shortcuts
 from ponderosa.execution.tiers import Tier
 
 _CHUNK = 1 << 18
@@ -27,11 +27,13 @@ class ServerLink:
         self,
         tier: Tier,
         limits: Limits,
+        shortcuts: Shortcuts,
         jobs: int,
         on_answer: Callable[[dict[str, Any]], None],
         on_end: Callable[[str], None],
     ) -> None:
         self.ready = False
+        self.protections: dict[str, Any] = {}
         self._on_answer = on_answer
         self._on_end = on_end
         self._decoder = Decoder()
@@ -48,6 +50,8 @@ class ServerLink:
             "output_bytes": limits.output_bytes,
             "preload": tier.preload,
             "packages": package_folders(),
+            "clock": limits.clock,
+            **shortcuts.settings,
         }
         with theirs:
             try:
@@ -85,9 +89,9 @@ class ServerLink:
             self._loop.remove_writer(self._socket)
         self._loop = None
 
-    def send(self, key: int, code: str) -> None:
-        """Queues a program; all that are queued in one turn of the loop leave in one write."""
-        self._unsent += encode({"id": key, "code": code})
+    def send(self, message: dict[str, Any]) -> None:
+        """Queues a program (see `jail.server.Job`); all that are queued in one turn of the loop leave in one write."""
+        self._unsent += encode(message)
         self._flush_soon()
 
     def close(self) -> None:
@@ -135,6 +139,7 @@ class ServerLink:
                 self._on_answer(message)
             elif "ready" in message:
                 self.ready = True
+                self.protections = message["ready"]
             else:
                 self._fatal = str(message.get("fatal"))
         if not data:

@@ -2,40 +2,49 @@
 
 import asyncio
 import contextlib
+import json
 import logging
 import math
 import os
 import resource
 import signal
 import subprocess
+import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Self
+from typing import Any, Self
 
-from ponderosa.core import Execution
-from ponderosa.execution.interpreter import ENVIRONMENT, command, package_folders
+from ponderosa.core import BackendError, Execution
+from ponderosa.execution.interpreter import CODE, ENVIRONMENT, INTERPRETER, command, package_folders
 from ponderosa.execution.jail.verdict import ended
 from ponderosa.execution.limits import Limits
 from ponderosa.execution.result import refusal, to_execution
 
+_REPORT_BYTES = 16 * 1024
 _logger = logging.getLogger(__name__)
 
 
 class SubprocessExecutor:
     """An `Executor` that bounds time, memory and output, and nothing else: programs can read, write and connect.
 
-    Up to `jobs` run at once. About ten times slower than `ForkServer`.
+    `interpreter` starts Python; words before it can fence it in (see `bubblewrap`, or a container's command). Up to
+    `jobs` run at once. About ten times slower than `ForkServer`. Raises `BackendError` if nothing starts.
     """
 
-    def __init__(self, limits: Limits | None = None, *, jobs: int | None = None) -> None:
+    def __init__(
+        self, limits: Limits | None = None, *, jobs: int | None = None, interpreter: Sequence[str] = INTERPRETER
+    ) -> None:
         self.limits = limits or Limits()
+        self.interpreter = tuple(interpreter)
         self._threads = ThreadPoolExecutor(jobs or os.cpu_count() or 1, "subprocess-executor")
         self._packages = package_folders()
-        _logger.warning(
-            "programs run in plain subprocesses: time, memory and output are limited, but files and the network are "
-            "open to them; run on Linux, or in a container, for a sandbox"
-        )
+        if self.interpreter == INTERPRETER:
+            _logger.warning(
+                "programs run in plain subprocesses: time, memory and output are limited, but files and the network "
+                "are open to them; run on Linux, or in a container, for a sandbox"
+            )
 
     async def __aenter__(self) -> Self:
         return self
@@ -43,7 +52,7 @@ class SubprocessExecutor:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def run(self, code: str, after: str | None = None) -> Execution:
+    async def run(self, code: str, after: str | None = None, group: str | None = None) -> Execution:
         """See `Executor.run`."""
         if (refused := refusal(code, self.limits)) is not None:
             return refused
@@ -55,27 +64,26 @@ class SubprocessExecutor:
 
     def _run(self, code: str) -> Execution:
         limits = self.limits
-        report, report_end = os.pipe()
         settings = {
-            "report": report_end,
             "packages": self._packages,
             "memory_bytes": limits.memory_mb << 20,
             "cpu_s": math.ceil(limits.wall_s) + 1,
-            "file_bytes": limits.output_bytes + 1,  # the kernel stops a flood; one byte more tells it from a fit
+            "file_bytes": max(limits.output_bytes, _REPORT_BYTES) + 1,  # the kernel stops a flood
         }
-        with tempfile.TemporaryFile() as stdout, os.fdopen(report, "rb") as reader:
+        with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
             started = time.monotonic()
             before = resource.getrusage(resource.RUSAGE_CHILDREN)
-            process = subprocess.Popen(
-                command("alone", settings),
-                stdin=subprocess.PIPE,
-                stdout=stdout,
-                stderr=subprocess.DEVNULL,
-                env=ENVIRONMENT,
-                pass_fds=[report_end],
-                start_new_session=True,
-            )
-            os.close(report_end)
+            try:
+                process = subprocess.Popen(
+                    command("alone", settings, self.interpreter),
+                    stdin=subprocess.PIPE,
+                    stdout=stdout,
+                    stderr=stderr,
+                    env=ENVIRONMENT,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise BackendError(f"cannot start {self.interpreter[0]}: {error.strerror}") from error
             killed_for = None
             try:
                 process.communicate(code.encode("utf-8", "surrogatepass"), timeout=limits.wall_s)
@@ -89,11 +97,20 @@ class SubprocessExecutor:
             output = stdout.read()
             if len(output) > limits.output_bytes:
                 killed_for = "output_limit"
-            record = ended(killed_for, process.returncode, reader.read())
+            stderr.seek(0)
+            record = ended(killed_for, process.returncode, _report(stderr.read()))
         record["stdout"] = output[: limits.output_bytes].decode("utf-8", "replace")
         record["wall_s"] = wall_s
         record["cpu_s"] = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         return to_execution(record, "subprocess")
+
+
+def _report(stderr: bytes) -> Any:
+    """The report is the last line; what fences the interpreter in may have said something before."""
+    try:
+        return json.loads(stderr.splitlines()[-1])
+    except (ValueError, IndexError):
+        return None
 
 
 def _kill_group(process: "subprocess.Popen[bytes]") -> None:
@@ -101,3 +118,14 @@ def _kill_group(process: "subprocess.Popen[bytes]") -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):  # nothing is left; macOS says so with the second
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def bubblewrap() -> tuple[str, ...]:
+    """An interpreter in namespaces of its own that sees Python and its libraries, read-only, and no network.
+
+    Needs `bwrap` and the right to make user namespaces, which containers seldom give.
+    """
+    folders = ["/usr", "/lib", "/lib64", "/bin", sys.base_prefix, sys.prefix, str(CODE), *package_folders()]
+    mounts = [word for folder in dict.fromkeys(folders) for word in ("--ro-bind-try", folder, folder)]
+    fence = ["--unshare-all", "--die-with-parent", "--new-session", "--proc", "/proc", "--dev", "/dev", "--chdir", "/"]
+    return ("bwrap", *fence, *mounts, *INTERPRETER)

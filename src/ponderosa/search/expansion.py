@@ -82,18 +82,31 @@ async def _add(tree: Tree, node: int, completion: Completion, backends: Backends
 
 
 async def verify(tree: Tree, node: int, step: ParsedStep, backends: Backends, limits: Limits) -> None:
-    """Runs the program up to `node`, whose step is `step`, and records the result in the node."""
+    """Runs the program up to `node`, whose step is `step`, and records the result in the node.
+
+    A step on the way may take the executor's shortcuts. What the policy gets to see, and what an answer rests on, has
+    been run whole and alone.
+    """
     record = tree.nodes[node]
-    if step.kind in (StepKind.CODE, StepKind.CODE_END):
-        before = tree.steps(record.parent)
-        program = backends.format.program((*before, step.text))
-        result = await backends.executor.run(program, after=backends.format.program(before) or None)
+    parent = tree.nodes[record.parent]
+    before = tree.steps(record.parent)
+    format, run = backends.format, backends.executor.run
+    result = None
+    if step.kind is StepKind.CODE:
+        program = format.program((*before, step.text))
+        result = await run(program, after=format.program(before), group=tree.id)
+    elif step.kind is StepKind.CODE_END:
+        result = await run(format.program((*before, step.text)))
+    elif step.kind is StepKind.ANSWER and not parent.errors and not format.has_output(parent.text):
+        program = format.program(before)
+        result = await run(program) if program else None
+    if result is not None:
         tree.usage.executions += 1
         record.error = result.error
-        record.errors = tree.nodes[record.parent].errors + 1 if result.error else 0
+        record.errors = parent.errors + 1 if result.error else 0
         if step.kind is StepKind.CODE_END:
-            record.text = backends.format.with_output(step.text, result.error or result.stdout)
-        if record.errors >= limits.errors:
+            record.text = format.with_output(step.text, result.error or result.stdout)
+        if record.errors >= limits.errors or (result.error and step.kind is StepKind.ANSWER):
             record.outcome = Outcome.CODE_ERROR
     if record.outcome is None and record.depth >= limits.depth:
         record.outcome = Outcome.TOO_DEEP

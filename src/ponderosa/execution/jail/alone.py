@@ -11,10 +11,12 @@ from . import program
 
 
 def main(settings: dict[str, Any]) -> None:
-    """Runs the program that standard input holds; the record goes to the descriptor `settings["report"]`."""
+    """Runs the program that standard input holds; the record is the last line on standard error."""
     code = sys.stdin.buffer.read().decode("utf-8", "surrogatepass")
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
+    report = os.dup(2)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     sys.path += settings["packages"]
     for limit, value in (
         (resource.RLIMIT_AS, settings["memory_bytes"]),
@@ -24,8 +26,8 @@ def main(settings: dict[str, Any]) -> None:
     ):
         with contextlib.suppress(OSError, ValueError):  # macOS refuses some
             resource.setrlimit(limit, (value, value))
-    write, report = os.write, settings["report"]
-    end = os._exit
+    # Bound now: the program may replace the names in these modules.
+    write, end, encode = os.write, os._exit, json.JSONEncoder().encode
     record = program.run(code)
-    write(report, json.dumps(record).encode("ascii"))
+    write(report, b"\n" + encode(record).encode("ascii"))
     end(0)

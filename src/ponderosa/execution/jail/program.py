@@ -9,7 +9,7 @@ import random
 import sys
 import types
 from collections.abc import Callable
-from typing import Any, TextIO
+from typing import Any
 
 FILENAME = "program.py"
 _MESSAGE = 2048
@@ -20,31 +20,74 @@ Record = dict[str, Any]
 
 
 def run(code: str) -> Record:
-    """Runs `code` as `__main__`, with nothing of the caller in sight; what it prints goes to `sys.stdout`, flushed."""
-    main = types.ModuleType("__main__")
-    main.__dict__.update(__file__=FILENAME, __builtins__=builtins)
-    sys.modules["__main__"] = main
-    sys.argv = [FILENAME]
-    # Lets tracebacks and `inspect` see the source, split into lines only if one of them asks.
-    linecache.cache[FILENAME] = (lambda: code,)
-    # The program has as many frames to itself as it would have alone.
-    sys.setrecursionlimit(sys.getrecursionlimit() + _depth())
-    _seed()
-    stdout = sys.stdout
-    record = _outcome(lambda: exec(compile(code, FILENAME, "exec", dont_inherit=True), main.__dict__))
-    ended = _outcome(lambda: _shut_down(main, stdout))
+    """Runs `code` from its start to its end, exit handlers and finalizers included."""
+    program = Program()
+    record = program.go_on(code)
+    ended = program.end()
     return record if record["status"] != "ok" else ended
 
 
-def _depth() -> int:
-    depth = 0
-    frame: types.FrameType | None = sys._getframe(1)
-    while frame is not None:
-        depth, frame = depth + 1, frame.f_back
-    return depth + 2  # and the two of the call below
+class Program:
+    """A program that runs as `__main__`, in one piece or in several, with nothing of its caller in sight.
+
+    What it prints goes to the standard output of the moment when the program was made, flushed after each piece.
+    """
+
+    def __init__(self) -> None:
+        self._main = types.ModuleType("__main__")
+        self._main.__dict__.update(__file__=FILENAME, __builtins__=builtins)
+        sys.modules["__main__"] = self._main
+        sys.argv = [FILENAME]
+        self._source = ""
+        self._stdout = sys.stdout
+        self._depth = 0
+        seed_generators()
+
+    def go_on(self, code: str) -> Record:
+        """Runs `code`, which follows on what ran before as in one file, from the start of a line."""
+        padding = "\n" * self._source.count("\n")  # so that lines are numbered as in the file
+        self._source += code
+        # Lets tracebacks and `inspect` see the source, split into lines only if one of them asks.
+        linecache.cache[FILENAME] = (lambda: self._source,)
+        self._leave_room()
+        record = _outcome(
+            lambda: exec(compile(padding + code, FILENAME, "exec", dont_inherit=True), self._main.__dict__)
+        )
+        if record["status"] == "ok":
+            record = _outcome(self._flush)
+        return record
+
+    def end(self) -> Record:
+        """Does what CPython does at exit as far as a program can see it: exit handlers, then finalizers."""
+        return _outcome(self._shut_down)
+
+    def _leave_room(self) -> None:
+        """The program gets as many frames to itself as it would have alone."""
+        depth = 2  # the two of the call that runs it
+        frame: types.FrameType | None = sys._getframe(1)
+        while frame is not None:
+            depth, frame = depth + 1, frame.f_back
+        sys.setrecursionlimit(sys.getrecursionlimit() + depth - self._depth)
+        self._depth = depth
+
+    def _flush(self) -> None:
+        if not self._stdout.closed:
+            self._stdout.flush()
+
+    def _shut_down(self) -> None:
+        atexit._run_exitfuncs()
+        sys.stdout = self._stdout
+        if self._stdout.closed:
+            return
+        self._stdout.flush()
+        for name in list(self._main.__dict__):
+            if name != "__builtins__":
+                self._main.__dict__[name] = None
+        gc.collect()
+        self._stdout.flush()
 
 
-def _seed() -> None:
+def seed_generators() -> None:
     """The same draws in every run; generators that a program makes itself without a seed stay random."""
     random.seed(0)
     for name in ("numpy.random", "sympy.core.random"):
@@ -52,37 +95,36 @@ def _seed() -> None:
             sys.modules[name].seed(0)
 
 
-def _shut_down(main: types.ModuleType, stdout: TextIO) -> None:
-    """What CPython does at exit as far as a program can see it: exit handlers, then finalizers of what is left."""
-    atexit._run_exitfuncs()
-    sys.stdout = stdout
-    if stdout.closed:
-        return
-    stdout.flush()
-    for name in list(main.__dict__):
-        if name != "__builtins__":
-            main.__dict__[name] = None
-    gc.collect()
-    stdout.flush()
+# Bound now, for a program may replace them.
+_BUILTINS = builtins.__dict__
+_PRISTINE = _BUILTINS.copy()
+_ANYTHING = BaseException
+
+
+def restore_builtins() -> dict[str, Any]:
+    """Undoes what the program made of the builtins, and returns that."""
+    theirs = _BUILTINS.copy()
+    _BUILTINS.update(_PRISTINE)
+    return theirs
 
 
 def _outcome(act: Callable[[], None]) -> Record:
     try:
         act()
-    except SystemExit as end:
-        if end.code is None or end.code == 0:
-            return {"status": "ok"}
-        return _failure(end, "error")
-    except MemoryError as error:
-        return _failure(error, "memory")
-    except OSError as error:
-        return _failure(error, "refused" if error.errno in (errno.EPERM, errno.EACCES) else "error")
-    except BaseException as error:
-        return _failure(error, "error")
+    except _ANYTHING as error:
+        restore_builtins()
+        return _failure(error)
     return {"status": "ok"}
 
 
-def _failure(error: BaseException, status: str) -> Record:
+def _failure(error: BaseException) -> Record:
+    if isinstance(error, SystemExit) and not error.code:
+        return {"status": "ok"}
+    status = "error"
+    if isinstance(error, MemoryError):
+        status = "memory"
+    elif isinstance(error, OSError) and error.errno in (errno.EPERM, errno.EACCES):
+        status = "refused"
     line = error.lineno if isinstance(error, SyntaxError) else None
     trace = error.__traceback__
     while trace is not None:

@@ -1,14 +1,20 @@
-"""The system calls that a program may make, as a seccomp filter: an allow-list; everything else fails with EPERM.
+"""The system calls that a program may make, as seccomp filters: an allow-list; everything else fails with EPERM.
 
 Failing instead of killing turns a forbidden request into an ordinary Python exception, which the result can name.
+
+Both filters are installed once, in the process from which all programs are forked. So they cannot know which process
+makes a call. Where that matters (who may fork, who gets a signal) `questions` has the kernel ask the server, which knows.
 """
 
 import errno
 import fcntl
 import os
 import platform
+import resource
 import struct
 from collections.abc import Iterable
+
+from . import kernel
 
 # name: (x86-64, arm64); None where the architecture has no such call.
 _ALLOWED: dict[str, tuple[int | None, int | None]] = {
@@ -31,16 +37,20 @@ _ALLOWED: dict[str, tuple[int | None, int | None]] = {
     "getpid": (39, 172), "gettid": (186, 178), "getppid": (110, 173), "getuid": (102, 174), "getgid": (104, 176),
     "geteuid": (107, 175), "getegid": (108, 177), "getrusage": (98, 165), "getrlimit": (97, 163), "uname": (63, 160),
     "sysinfo": (99, 179), "sched_getaffinity": (204, 123), "getcpu": (309, 168), "getrandom": (318, 278),
+    # commands and their descriptors, on the one socket there is: no program can make another
+    "recvmsg": (47, 212),
     # the end
     "exit": (60, 93), "exit_group": (231, 94),
 }  # fmt: skip
 _OPENAT = (257, 56)
 _FCNTL = (72, 25)
 _IOCTL = (16, 29)
+_PRLIMIT = (302, 261)
+_PRCTL = (157, 167)
+_CLONE = (56, 220)
+_CLONE3 = (435, 435)
 _KILL = (62, 129)
 _TGKILL = (234, 131)
-_PRLIMIT = (302, 261)
-_CLONE3 = (435, 435)
 
 _ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7), "arm64": (1, 0xC00000B7)}
 _X32 = 0x40000000
@@ -51,10 +61,9 @@ _FCNTLS = (fcntl.F_DUPFD, fcntl.F_DUPFD_CLOEXEC, fcntl.F_GETFD, fcntl.F_SETFD, f
 
 _LOAD, _JEQ, _JGE, _JSET, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW = 0x7FFF0000
+_ASK = 0x7FC00000
 _ERRNO = 0x00050000
 _NUMBER, _ARCH, _ARGS = 0, 4, 16  # offsets in struct seccomp_data
-
-_SELF = 0x5E1F5E1F  # stands for the process id, which no process has: they end at 2**22
 
 Instruction = tuple[int, int, int, int]
 
@@ -64,10 +73,30 @@ def supported() -> bool:
     return platform.machine() in _ARCHITECTURES
 
 
-def allow_list(*, open_files: bool = True) -> bytes:
-    """The filter, as an array of `struct sock_filter`, to be completed by `for_process`.
+def clone_number() -> int:
+    """The number of the system call `clone`."""
+    return _CLONE[_ARCHITECTURES[platform.machine()][0]]
 
-    Files may be opened for reading if `open_files`; signals may go to the process itself alone.
+
+def questions() -> bytes:
+    """The filter that asks the listener about every fork and every signal, as an array of `struct sock_filter`."""
+    index, arch = _ARCHITECTURES[platform.machine()]
+    asked = [_CLONE[index], _KILL[index], _TGKILL[index]]
+    return _packed(
+        [
+            (_LOAD, 0, 0, _ARCH),
+            (_JEQ, 0, 1 + len(asked), arch),  # calls of another architecture are `allow_list`'s to refuse
+            (_LOAD, 0, 0, _NUMBER),
+            *((_JEQ, len(asked) - i, 0, number) for i, number in enumerate(asked)),
+            (_RETURN, 0, 0, _ALLOW),
+            (_RETURN, 0, 0, _ASK),
+        ]
+    )
+
+
+def allow_list(*, open_files: bool = True) -> bytes:
+    """The filter that allows what is listed, as an array of `struct sock_filter`. Files may be opened if `open_files`,
+    for reading.
     """
     index, arch = _ARCHITECTURES[platform.machine()]
     program: list[Instruction] = [
@@ -78,21 +107,22 @@ def allow_list(*, open_files: bool = True) -> bytes:
         (_JGE, 0, 1, _X32),
         (_RETURN, 0, 0, _ERRNO | errno.EPERM),
         *_rule(_CLONE3[index], [(_RETURN, 0, 0, _ERRNO | errno.ENOSYS)]),  # makes libc fall back to the older clone
+        *_rule(_CLONE[index], _one_of(0, (kernel.CLONE_SIBLING,))),  # and the server is asked
         *_rule(_FCNTL[index], _one_of(1, _FCNTLS)),
         *_rule(_IOCTL[index], _one_of(1, (_TCGETS, _FIOCLEX, _FIONCLEX))),
-        *_rule(_KILL[index], _one_of(0, (_SELF,))),
-        *_rule(_TGKILL[index], _one_of(0, (_SELF,))),
-        *_rule(_PRLIMIT[index], _null(2)),  # reading the limits, not setting them
+        *_rule(_PRCTL[index], _dying_with_parent()),
+        *_rule(_PRLIMIT[index], _own_cpu_limit_or_reading()),
     ]
     if open_files:
         program += _rule(_OPENAT[index], _none_of(2, _WRITING))
-    program += _search(sorted(n for numbers in _ALLOWED.values() if (n := numbers[index]) is not None))
+    allowed = [n for numbers in _ALLOWED.values() if (n := numbers[index]) is not None]
+    for number in (*allowed, _KILL[index], _TGKILL[index]):  # signals: the server is asked
+        program += _rule(number, [(_RETURN, 0, 0, _ALLOW)])
+    return _packed([*program, (_RETURN, 0, 0, _ERRNO | errno.EPERM)])
+
+
+def _packed(program: list[Instruction]) -> bytes:
     return b"".join(struct.pack("HBBI", *instruction) for instruction in program)
-
-
-def for_process(instructions: bytes, pid: int) -> bytes:
-    """`allow_list`'s filter for the process `pid`: building it takes longer than a program, filling it in does not."""
-    return instructions.replace(struct.pack("I", _SELF), struct.pack("I", pid))
 
 
 def _argument(i: int, *, high: bool = False) -> Instruction:
@@ -119,24 +149,29 @@ def _none_of(argument: int, bits: int) -> list[Instruction]:
     ]
 
 
-def _null(argument: int) -> list[Instruction]:
+def _dying_with_parent() -> list[Instruction]:
+    """prctl(PR_SET_PDEATHSIG, SIGKILL) and nothing else: a program cannot take it back."""
     return [
-        _argument(argument),
-        (_JEQ, 0, 2, 0),
-        _argument(argument, high=True),
-        (_JEQ, 1, 0, 0),
-        (_RETURN, 0, 0, _ERRNO | errno.EPERM),
+        _argument(0),
+        (_JEQ, 0, 3, 1),
+        _argument(1),
+        (_JEQ, 0, 1, 9),
         (_RETURN, 0, 0, _ALLOW),
+        (_RETURN, 0, 0, _ERRNO | errno.EPERM),
     ]
 
 
-def _search(numbers: list[int]) -> list[Instruction]:
-    """Allows `numbers` (sorted) and nothing else, by binary search: the kernel walks the filter for every call there is
-    when it is installed, once a program, so that a long chain of comparisons would cost."""
-    if not numbers:
-        return [(_RETURN, 0, 0, _ERRNO | errno.EPERM)]
-    if len(numbers) <= 2:
-        return [*(jump for n in numbers for jump in _rule(n, [(_RETURN, 0, 0, _ALLOW)])), *_search([])]
-    middle = len(numbers) // 2
-    low = _search(numbers[:middle])
-    return [(_JGE, len(low), 0, numbers[middle]), *low, *_search(numbers[middle:])]
+def _own_cpu_limit_or_reading() -> list[Instruction]:
+    """prlimit: limits may be read, and the process's own limit of CPU time set, which can only lower it."""
+    return [
+        _argument(2),
+        (_JEQ, 0, 2, 0),
+        _argument(2, high=True),
+        (_JEQ, 4, 0, 0),
+        _argument(0),
+        (_JEQ, 0, 3, 0),
+        _argument(1),
+        (_JEQ, 0, 1, resource.RLIMIT_CPU),
+        (_RETURN, 0, 0, _ALLOW),
+        (_RETURN, 0, 0, _ERRNO | errno.EPERM),
+    ]

@@ -1,40 +1,53 @@
-"""A warm execution server: forks a fenced child for every program that its client sends.
+"""A warm execution server: gives the programs that its client sends to processes of its jail, and watches over them.
 
-Single-threaded, one epoll loop. It talks frames (see `frames`) on the socket that is its standard input:
+Single-threaded, one epoll loop; it never runs a program itself. It talks frames (see `frames`) on the socket that is
+its standard input:
 
-    -> {"id": 7, "code": "print(1)"}
-    <- {"ready": {"landlock": 7, ...}}                                       once, when it can serve
-    <- {"id": 7, "status": "ok", "stdout": "1\\n", "wall_s": 0.001, ...}      in the order in which programs end
-    <- {"fatal": "why"}                                                      before it gives up
+    -> {"id": 7, "code": "print(1)"}                           to be run whole in a fresh process
+    -> {"id": 8, "code": "x = 1\\ny = 2", "step": true, "after": 5, "group": "tree 3"}         see `Job`
+    <- {"ready": {"landlock": 7, ...}}                         once, when it can serve
+    <- {"id": 7, "status": "ok", "stdout": "1\\n", ...}         in the order in which programs end
+    <- {"fatal": "why"}                                        before it gives up
 
 It ends when its client does: the socket reaches its end, and a descriptor of the parent process becomes readable.
 """
 
-import gc
+import contextlib
 import math
 import os
+import resource
 import select
-import signal
 import socket
-import sys
 import time
-from collections import deque
-from dataclasses import dataclass
-from typing import Any
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
-from . import child, kernel, seccomp, warmup
+from . import kernel, zygote
 from .frames import Decoder, encode
+from .jail import Cell, Jail
 from .verdict import ended
 
 _CHUNK = 1 << 16
+_SHARED_WALL_S = 0.25  # a program that takes longer has no place in a process that others wait for
+_SHARED_CPU_S = 60
+_SHARED_GROWTH = 64 << 20  # bytes; a shared process that has grown by more is replaced
+_SLOW_S = 0.02  # a step that took longer is worth a snapshot
+_PATIENCE_S = 0.005  # with which the ends of killed processes are awaited
+_START_UP_S = 60.0
+_WARM_CELLS = 1000
+_REMEMBERED = 10_000  # programs
+_SYNTAX_ERRORS = ("SyntaxError", "IndentationError", "TabError")
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What a server is started with, as JSON.
 
-    `wall_s` in seconds; `memory_bytes` comes on top of what the server itself holds; `preload` names modules,
-    `packages` the folders where they are installed.
+    `jobs` programs run at once, each for `wall_s` seconds; `memory_bytes` comes on top of what the server has loaded;
+    `preload` names modules, `packages` the folders where they are installed; `clock` is the time that programs see, in
+    seconds since 1970, None for the real one. `share` and `snapshots` say which shortcuts steps may take, and
+    `warm_bytes` how much memory the processes that wait for further steps may use.
     """
 
     parent: int
@@ -44,65 +57,101 @@ class Settings:
     output_bytes: int
     preload: list[str]
     packages: list[str]
+    clock: float | None
+    share: bool
+    snapshots: bool
+    warm_bytes: int
 
 
-@dataclass(slots=True)
-class _Child:
-    """A running program."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """A program to be run: whole in a fresh process, or, if it is one `step` of a search, by a shortcut.
+
+    Programs of one `group` may share a process if they are plain (see `shared`). Where the first `after` characters ran
+    before and took long, the rest may go on from there.
+    """
 
     id: int
-    pid: int
-    pidfd: int
-    stdout: int
-    result: int
-    started: float
-    output: bytearray
+    code: str
+    step: bool = False
+    after: int = 0
+    group: str | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Work:
+    """What a cell does. Only a shared one has more than one job, of which it does the first."""
+
+    kind: Literal["once", "keep", "shared", "test"]
+    key: str = ""
+    jobs: deque[Job] = field(default_factory=deque)
+    started: float = 0.0
+    wall_s: float = 0.0
+    """Time taken so far, also in the processes that it was forked from."""
+    cpu_s: float = 0.0
     verdict: str | None = None
-    """Why the server killed it."""
+    """Why it was killed."""
+    report: dict[str, Any] | None = None
+    memory_bytes: int = 0
 
 
 class Server:
-    """The loop. `protections` says what is active."""
+    """The loop, and what becomes of each program."""
 
     def __init__(self, settings: Settings, connection: socket.socket) -> None:
+        _allow_many_descriptors()
         self._settings = settings
         self._connection = connection
         self._decoder = Decoder()
-        self._queue: deque[tuple[int, str]] = deque()
-        self._children: dict[int, _Child] = {}  # by pid, oldest first; time limits are equal, so the first is due first
-        self._by_descriptor: dict[int, _Child] = {}
         self._unsent = bytearray()
+        self._queue: deque[Job] = deque()
+        self._work: dict[Cell, Work] = {}
+        self._running: dict[Cell, Work] = {}
+        self._warm: OrderedDict[str, Cell] = OrderedDict()
+        """Cells that wait for further steps, by group or by the program that ran; the one used last at the end."""
+        self._warm_bytes = 0
+        self._slow: set[str] = set()
+        """Programs that took long in a shared process: what follows on them is worth a snapshot."""
         self._epoll = select.epoll()
-        self._pid = os.getpid()
-        self._cpu_s = math.ceil(settings.wall_s) + 1
-        self._memory_bytes = 0
-        self._landlock = 0
-        self._system_calls = b""
-        self._parent = -1
-
-    def prepare(self) -> None:
-        """Loads what programs of this tier import, then gives up everything that serving does not need."""
-        sys.path += self._settings.packages
-        warmup.load(self._settings.preload)
-        readable = [*sys.path, *_LIBRARIES]
-        self._memory_bytes = kernel.address_space() + self._settings.memory_bytes
-        self._parent = os.pidfd_open(self._settings.parent)
-        if os.getppid() != self._settings.parent:
+        self._parent = os.pidfd_open(settings.parent)
+        if os.getppid() != settings.parent:
             raise OSError("the client has ended")
+        server = os.getpid()
+        self._jail = Jail(
+            self,
+            self._epoll,
+            lambda channel: zygote.run(
+                channel,
+                server=server,
+                preload=settings.preload,
+                packages=settings.packages,
+                memory_bytes=settings.memory_bytes,
+                output_bytes=settings.output_bytes,
+                clock=settings.clock,
+            ),
+            largest_report=8 * settings.output_bytes + (1 << 16),
+        )
         kernel.give_up_privileges()
-        self._landlock = kernel.landlock_abi()
-        if self._landlock:
-            kernel.restrict_files(readable)
-        self._system_calls = seccomp.allow_list(open_files=self._landlock > 0)
-        _prove_seccomp(self._system_calls)
-        # Children copy a page when they write to it: keep the collector from touching what is loaded.
-        gc.collect()
-        gc.freeze()
-        gc.disable()
-        self._connection.setblocking(False)
-        self._epoll.register(self._connection, select.EPOLLIN)
+        self._prove()
+        connection.setblocking(False)
+        self._epoll.register(connection, select.EPOLLIN)
         self._epoll.register(self._parent, select.EPOLLIN)
-        self._send({"ready": {"landlock": self._landlock, "seccomp": True}})
+        self._send({"ready": self._jail.fence})
+
+    def _prove(self) -> None:
+        """Raises OSError unless a cell is fenced in: a program must never be the first to find out."""
+        test = self._fork(self._jail.zygote, Work("test"))
+        work = self._work[test]
+        deadline = time.monotonic() + _START_UP_S
+        while not test.gone:
+            if time.monotonic() > deadline:
+                raise OSError("the self-test of the sandbox did not end")
+            for descriptor, events in self._epoll.poll(1.0):
+                self._jail.handle(descriptor, events)
+        if work.report is None:
+            raise OSError("the self-test of the sandbox was cut short: starting a program is not denied, or it was killed")
+        if work.report["undenied"]:
+            raise OSError(f"the sandbox does not deny {', '.join(work.report['undenied'])}")
 
     def serve(self) -> None:
         """Until the client is gone."""
@@ -111,33 +160,23 @@ class Server:
                 if descriptor == self._connection.fileno():
                     if events & select.EPOLLOUT:
                         self._flush()
-                    if events & (select.EPOLLIN | select.EPOLLHUP) and not self._receive():
+                    if events & ~select.EPOLLOUT and not self._receive():
                         return
                 elif descriptor == self._parent:
                     return
-                elif running := self._by_descriptor.get(descriptor):
-                    if descriptor == running.pidfd:
-                        self._finish(running)
-                    else:
-                        self._read(running)
+                else:
+                    self._jail.handle(descriptor, events)
             self._enforce()
-            while self._queue and len(self._children) < self._settings.jobs:
-                self._start(*self._queue.popleft())
+            self._jail.reap()
+            self._place()
             if self._unsent:
                 self._flush()
 
     def stop(self) -> None:
-        """Kills what still runs and waits until it is gone."""
-        for running in self._children.values():
-            signal.pidfd_send_signal(running.pidfd, signal.SIGKILL)
-        for running in self._children.values():
-            os.waitpid(running.pid, 0)
+        """Ends everything that runs."""
+        self._jail.stop()
 
-    def _patience(self) -> float | None:
-        oldest = next(iter(self._children.values()), None)
-        if oldest is None:
-            return None
-        return max(0.0, oldest.started + self._settings.wall_s - time.monotonic())
+    # -- programs come in and are placed
 
     def _receive(self) -> bool:
         try:
@@ -146,84 +185,224 @@ class Server:
             return True
         except ConnectionResetError:
             return False
-        self._queue.extend((message["id"], message["code"]) for message in self._decoder.feed(data))
+        self._queue.extend(Job(**message) for message in self._decoder.feed(data))
         return bool(data)
 
-    def _start(self, id: int, code: str) -> None:
-        stdout, stdout_end = os.pipe2(os.O_CLOEXEC)
-        result, result_end = os.pipe2(os.O_CLOEXEC)
-        started = time.monotonic()
-        pid = os.fork()
-        if pid == 0:
-            child.run(
-                code,
-                stdout_end,
-                result_end,
-                parent=self._pid,
-                memory_bytes=self._memory_bytes,
-                cpu_s=self._cpu_s,
-                system_calls=self._system_calls,
+    def _place(self) -> None:
+        """Gives waiting programs to cells, first come first served, as long as there is room."""
+        while self._queue:
+            job = self._queue[0]
+            key = self._shared_key(job)
+            shared = self._warm.get(key) if key is not None else None
+            if shared not in self._running and len(self._running) >= self._settings.jobs:
+                return
+            self._queue.popleft()
+            if key is None:
+                self._run_alone(job)
+            else:
+                self._run_shared(job, key, shared)
+
+    def _shared_key(self, job: Job) -> str | None:
+        """The key of the process that it shares with its group; None if it is to be run by itself."""
+        if job.group is None or not self._settings.share:
+            return None
+        before = job.code[: job.after]
+        if self._settings.snapshots and (before in self._slow or _program_key(before) in self._warm):
+            return None
+        return f"group {job.group}"
+
+    def _run_shared(self, job: Job, key: str, cell: Cell | None) -> None:
+        if cell is None:
+            cell = self._fork(self._jail.zygote, Work("shared", key))
+            self._jail.close_output(cell)  # what plain programs print does not go there
+            self._warm[key] = cell
+        work = self._work[cell]
+        self._warm.move_to_end(key)
+        if not work.jobs:
+            work.started = time.monotonic()
+            self._running[cell] = work
+        work.jobs.append(job)
+        self._jail.tell(cell, {"id": job.id, "code": job.code})
+
+    def _run_alone(self, job: Job) -> None:
+        work = Work("keep" if job.step and self._settings.snapshots else "once")
+        work.jobs.append(job)
+        work.started = time.monotonic()
+        key = _program_key(job.code[: job.after])
+        snapshot = self._warm.get(key) if job.after else None
+        if snapshot is None:
+            cell = self._fork(self._jail.zygote, work, job.code)
+        else:
+            self._warm.move_to_end(key)
+            before = self._work[snapshot]
+            work.wall_s, work.cpu_s = before.wall_s, before.cpu_s
+            self._jail.wake(snapshot)
+            cell = self._fork(snapshot, work, job.code[job.after :])
+            cell.output += snapshot.output
+        self._running[cell] = work
+
+    def _fork(self, parent: Cell, work: Work, code: str | None = None) -> Cell:
+        cpu_s = _SHARED_CPU_S if work.kind == "shared" else math.ceil(self._settings.wall_s) + 1
+        order: dict[str, Any] = {"kind": work.kind, "cpu_s": cpu_s}
+        cell = self._jail.fork(parent, order if code is None else {**order, "code": code})
+        self._work[cell] = work
+        return cell
+
+    # -- what happens to them (`jail.Keeper`)
+
+    def unborn(self, cell: Cell) -> None:
+        """The snapshot that was to be forked did something else; the program is run whole."""
+        work = self._work[cell]
+        self._forget(cell)
+        if cell.parent is not None:
+            self._forget(cell.parent)
+        self._queue.extendleft(replace(job, step=False, after=0, group=None) for job in work.jobs)
+
+    def printed(self, cell: Cell) -> None:
+        if len(cell.output) > self._settings.output_bytes:
+            self._kill(cell, "output_limit")
+
+    def reported(self, cell: Cell, report: dict[str, Any]) -> None:
+        work = self._work[cell]
+        if work.kind == "shared":
+            self._shared_reported(cell, work, report)
+        elif work.kind == "keep" and work.verdict is None:
+            self._keep_reported(cell, work, report)
+        else:
+            work.report = report  # counts if the process ends well
+
+    def ended(self, cell: Cell, exit_code: int, cpu_s: float) -> None:
+        work = self._work[cell]
+        if work.kind == "shared":  # the job that it was at is not to be waited for again
+            for first, job in enumerate(work.jobs):
+                self._queue.append(job if first else replace(job, group=None))
+        elif work.jobs:
+            self._jail.drain(cell, self._settings.output_bytes)
+            self.printed(cell)
+            work.wall_s += time.monotonic() - work.started
+            work.cpu_s += cpu_s
+            self._answer(cell, work, ended(work.verdict, exit_code, work.report))
+        self._forget(cell)
+
+    def _shared_reported(self, cell: Cell, work: Work, report: dict[str, Any]) -> None:
+        """The first of its programs went well, or is to be run by itself."""
+        job = work.jobs[0]
+        if report["id"] != job.id:
+            raise ValueError("a report on another program")
+        stdout, cpu_s = report["stdout"], float(report["cpu_s"])
+        work.jobs.popleft()
+        now = time.monotonic()
+        wall_s, work.started = now - work.started, now
+        if stdout is None:
+            self._queue.appendleft(replace(job, group=None))
+        else:
+            if wall_s > _SLOW_S:
+                self._remember_slow(job.code)
+            self._send(
+                {"id": job.id, "status": "ok", "stdout": str(stdout), "wall_s": round(wall_s, 6), "cpu_s": cpu_s}
             )
-        os.close(stdout_end)
-        os.close(result_end)
-        os.set_blocking(stdout, False)
-        os.set_blocking(result, False)
-        running = _Child(id, pid, os.pidfd_open(pid), stdout, result, started, bytearray())
-        self._children[pid] = running
-        for descriptor in (running.pidfd, stdout):
-            self._by_descriptor[descriptor] = running
-            self._epoll.register(descriptor, select.EPOLLIN)
+        if not work.jobs:
+            del self._running[cell]
+            self._measure(cell, work)
+            if work.memory_bytes > _SHARED_GROWTH:
+                self._dismiss(cell)
+            self._make_room()
 
-    def _read(self, running: _Child) -> None:
-        """Takes what the program printed; more than the limit ends it."""
-        try:
-            data = os.read(running.stdout, _CHUNK)
-        except BlockingIOError:
-            return
-        if not data:  # the program closed its output
-            self._forget(running.stdout)
-            return
-        running.output += data
-        if len(running.output) > self._settings.output_bytes:
-            self._kill(running, "output_limit")
+    def _remember_slow(self, code: str) -> None:
+        if len(self._slow) >= _REMEMBERED:
+            self._slow.clear()
+        self._slow.add(code)
 
-    def _kill(self, running: _Child, verdict: str) -> None:
-        if running.verdict is None:
-            running.verdict = verdict
-            signal.pidfd_send_signal(running.pidfd, signal.SIGKILL)
+    def _keep_reported(self, cell: Cell, work: Work, report: dict[str, Any]) -> None:
+        """A step has ended, and its process can be forked for the next one."""
+        (job,) = work.jobs
+        if cell.parent is not self._jail.zygote and report.get("error_type") in _SYNTAX_ERRORS:
+            # No program by itself: the rest of a block, an `else`.
+            self._dismiss(cell)
+            self._queue.appendleft(replace(job, step=False, after=0, group=None))
+            return
+        self._jail.drain(cell, self._settings.output_bytes)
+        self.printed(cell)
+        if work.verdict is not None:
+            return
+        work.wall_s += time.monotonic() - work.started
+        work.cpu_s += float(report["cpu_s"])
+        self._answer(cell, work, ended(None, 0, report))
+        work.jobs.clear()
+        del self._running[cell]
+        key = _program_key(job.code)
+        if report.get("status") == "ok" and work.wall_s > _SLOW_S and key not in self._warm:
+            work.key = key
+            self._warm[key] = cell
+            self._jail.close_output(cell)
+            self._jail.rest(cell)
+            self._measure(cell, work)
+            self._make_room()
+        else:
+            self._dismiss(cell)
+
+    def _answer(self, cell: Cell, work: Work, record: dict[str, Any]) -> None:
+        record["id"] = work.jobs[0].id
+        record["stdout"] = cell.output[: self._settings.output_bytes].decode("utf-8", "replace")
+        record["wall_s"] = round(work.wall_s, 6)
+        record["cpu_s"] = round(work.cpu_s, 6)
+        self._send(record)
+
+    # -- limits
+
+    def _patience(self) -> float | None:
+        if self._jail.dying:
+            return _PATIENCE_S
+        deadlines = [self._deadline(work) for work in self._running.values()]
+        return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
+
+    def _deadline(self, work: Work) -> float:
+        return work.started + (_SHARED_WALL_S if work.kind == "shared" else self._settings.wall_s - work.wall_s)
 
     def _enforce(self) -> None:
         now = time.monotonic()
-        for running in self._children.values():
-            if now - running.started < self._settings.wall_s:
-                break
-            self._kill(running, "timeout")
+        for cell, work in list(self._running.items()):
+            if work.verdict is None and now >= self._deadline(work):
+                if cell.pid:
+                    self._kill(cell, "timeout")
+                else:
+                    self._jail.give_up(cell)
 
-    def _finish(self, running: _Child) -> None:
-        _, status, usage = os.wait4(running.pid, 0)
-        wall_s = time.monotonic() - running.started
-        limit = self._settings.output_bytes
-        while len(running.output) <= limit and (data := _read_ready(running.stdout)):
-            running.output += data
-        if len(running.output) > limit and running.verdict is None:
-            running.verdict = "output_limit"
-        record = ended(running.verdict, os.waitstatus_to_exitcode(status), _read_ready(running.result))
-        record["id"] = running.id
-        record["stdout"] = running.output[:limit].decode("utf-8", "replace")
-        record["wall_s"] = round(wall_s, 6)
-        record["cpu_s"] = round(usage.ru_utime + usage.ru_stime, 6)
-        self._send(record)
-        del self._children[running.pid]
-        for descriptor in (running.pidfd, running.stdout, running.result):
-            self._forget(descriptor)
-            os.close(descriptor)
+    def _kill(self, cell: Cell, verdict: str) -> None:
+        """The verdict is given when the process has ended."""
+        work = self._work[cell]
+        if work.verdict is None:
+            work.verdict = verdict
+            self._jail.kill(cell)
 
-    def _forget(self, descriptor: int) -> None:
-        """Closing is not enough: a child that was just forked still holds a copy, for which epoll would go on reporting
-        under a number that is soon another program's.
-        """
-        if self._by_descriptor.pop(descriptor, None) is not None:
-            self._epoll.unregister(descriptor)
+    def _measure(self, cell: Cell, work: Work) -> None:
+        self._warm_bytes -= work.memory_bytes
+        with contextlib.suppress(OSError):
+            work.memory_bytes = kernel.private_memory(cell.pid)
+        self._warm_bytes += work.memory_bytes
+
+    def _make_room(self) -> None:
+        """Ends warm processes that were not used for longest, until those left fit."""
+        for cell in list(self._warm.values()):
+            if self._warm_bytes <= self._settings.warm_bytes and len(self._warm) <= _WARM_CELLS:
+                return
+            if cell not in self._running:
+                self._dismiss(cell)
+
+    def _dismiss(self, cell: Cell) -> None:
+        self._forget(cell)
+        self._jail.dismiss(cell)
+
+    def _forget(self, cell: Cell) -> None:
+        work = self._work.pop(cell, None)
+        if work is None:
+            return
+        self._running.pop(cell, None)
+        if self._warm.get(work.key) is cell:
+            del self._warm[work.key]
+            self._warm_bytes -= work.memory_bytes
+
+    # -- the client
 
     def _send(self, message: dict[str, Any]) -> None:
         self._unsent += encode(message)
@@ -240,30 +419,13 @@ class Server:
         self._epoll.modify(self._connection, events)
 
 
-# Shared libraries that extension modules load, and time zones.
-_LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache", "/usr/share/zoneinfo")
+def _program_key(code: str) -> str:
+    return f"program {code}"
 
 
-def _prove_seccomp(instructions: bytes) -> None:
-    """Raises OSError unless a child can be fenced in: a program must never be the first to find out."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            kernel.allow_system_calls(seccomp.for_process(instructions, os.getpid()))
-            os.fork()
-        except PermissionError:
-            os._exit(0)
-        finally:
-            os._exit(1)
-    if os.waitpid(pid, 0)[1] != 0:
-        raise OSError("this system does not let a process install a seccomp filter")
-
-
-def _read_ready(descriptor: int) -> bytes:
-    try:
-        return os.read(descriptor, _CHUNK)
-    except BlockingIOError:
-        return b""
+def _allow_many_descriptors() -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def main(settings: dict[str, Any]) -> None:
@@ -271,13 +433,14 @@ def main(settings: dict[str, Any]) -> None:
     connection = socket.socket(fileno=os.dup(0))
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
-    # 0 to 3 are taken now (`connection` is 3), so no pipe gets a number that children reuse.
+    server = None
     try:
         server = Server(Settings(**settings), connection)
-        server.prepare()
         server.serve()
-        server.stop()
     except BaseException as error:
         connection.setblocking(True)
         connection.sendall(encode({"fatal": f"{type(error).__name__}: {error}"}))
         raise
+    finally:
+        if server is not None:
+            server.stop()

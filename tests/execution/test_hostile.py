@@ -1,0 +1,147 @@
+"""Hostile programs through the public command, as root and as an unprivileged user, and what is left of them."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from string import Template
+
+import pytest
+
+import ponderosa
+from ponderosa.core import Status
+
+from .hostile import PROGRAMS
+
+NOBODY = 65534
+SECRET = "canary-in-the-environment"
+
+
+def users() -> list[str]:
+    return ["root", "nobody"] if os.getuid() == 0 else ["user"]
+
+
+@pytest.fixture(params=users())
+def command(request) -> list[str]:
+    """The words that start `ponderosa` as that user."""
+    if request.param != "nobody":
+        return [sys.executable, "-m", "ponderosa"]
+    python = _python_for_all()
+    if python is None:
+        pytest.skip("no Python that an unprivileged user can start")
+    return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", python, "-m", "ponderosa"]
+
+
+def _python_for_all() -> str | None:
+    version = f"python3.{sys.version_info.minor}"
+    found = [sys.executable, shutil.which(version, path="/usr/bin:/usr/local/bin")]
+    for python in filter(None, found):
+        words = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "/usr/bin/env", python, "-c", ""]
+        if shutil.which("setpriv") and subprocess.run(words, capture_output=True, check=False).returncode == 0:
+            return python
+    return None
+
+
+def _environment() -> dict[str, str]:
+    packages = [str(Path(ponderosa.__file__).parents[1]), *(path for path in sys.path if path.endswith("-packages"))]
+    return {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(packages), "HOME": "/", "SECRET": SECRET}
+
+
+@pytest.fixture
+def target(tmp_path):
+    """What hostile programs are after, and what has become of it."""
+    folder = tmp_path / "target"
+    folder.mkdir()
+    canary = folder / "canary"
+    canary.write_text("alive")
+    for path in (tmp_path, *tmp_path.parents):
+        if path.owner() == canary.owner() and path != Path("/"):
+            path.chmod(path.stat().st_mode | 0o755)
+    folder.chmod(0o777)
+    canary.chmod(0o666)
+    yield folder
+    assert os.listdir(folder) == ["canary"]
+    assert canary.read_text() == "alive"
+    assert canary.stat().st_mode & 0o777 == 0o666
+    assert canary.stat().st_mtime > 1e9
+
+
+@pytest.fixture
+def victim(command):
+    """Another process of the same user, which must live."""
+    with subprocess.Popen([*command[:-3], "/bin/sleep", "600"], env=_environment()) as process:
+        yield process.pid
+        lives = process.poll() is None
+        process.kill()
+    assert lives
+
+
+def test_nothing_escapes(command, target, victim, tmp_path):
+    abstract = f"ponderosa-{os.getpid()}"
+    local = tmp_path / "socket"
+    with (
+        socket.create_server(("127.0.0.1", 0)) as tcp,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+        socket.socket(socket.AF_UNIX) as named,
+        socket.socket(socket.AF_UNIX) as nameless,
+    ):
+        udp.bind(("127.0.0.1", 0))
+        named.bind(str(local))
+        local.chmod(0o777)
+        nameless.bind(f"\0{abstract}")
+        named.listen()
+        nameless.listen()
+        values = {
+            "canary": target / "canary", "folder": target, "tcp": tcp.getsockname()[1], "udp": udp.getsockname()[1],
+            "local": local, "abstract": abstract, "victim": victim,
+        }  # fmt: skip
+        codes = {name: Template(code).safe_substitute(values) for name, (code, _) in PROGRAMS.items()}
+        file = tmp_path / "programs.jsonl"
+        file.write_text("".join(json.dumps({"code": code}) + "\n" for code in codes.values()))
+        file.chmod(0o644)
+        before = _processes()
+        done = subprocess.run(
+            [*command, "sandbox", "run", "--timeout", "1", "--memory", "256", str(file)],
+            env=_environment(),
+            capture_output=True,
+            text=True,
+            timeout=200,
+        )
+        assert done.returncode == 0, done.stderr
+        for listener in (tcp, udp, named, nameless):
+            listener.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                listener.recv(1) if listener is udp else listener.accept()
+    results = dict(zip(codes, map(json.loads, done.stdout.splitlines()), strict=True))
+    unexpected = {
+        name: (result["status"], result["stdout"][:200], result["error_message"])
+        for name, result in results.items()
+        if "ESCAPED" in result["stdout"] or SECRET in result["stdout"] or Status(result["status"]) not in PROGRAMS[name][1]
+    }
+    assert not unexpected, "\n".join(f"{name}: {why}" for name, why in unexpected.items())
+    deadline = time.monotonic() + 5
+    while (left := _processes() - before) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not left
+    assert not [path for path in ("/tmp/ponderosa-fill", "/dev/shm/ponderosa-fill") if os.path.exists(path)]
+
+
+def _processes() -> set[str]:
+    """The processes of executors: those whose command line holds the jail's start."""
+    found = set()
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                if b"from jail import" in Path(f"/proc/{entry}/cmdline").read_bytes():
+                    found.add(entry)
+            except OSError:
+                continue
+    return found
+
+
+def test_the_suite_is_as_large_as_promised():
+    assert len(PROGRAMS) >= 80
