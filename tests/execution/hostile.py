@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a table
 """Hostile programs, by what they try. Each prints ESCAPED if it got what it wanted.
 
 `$canary` is a file and `$folder` its folder, `$tcp` and `$udp` are ports that somebody listens to on the loopback
@@ -161,7 +162,10 @@ RESOURCES = {
     "memory in bytes": ("x = bytearray(8 * 10**9)", {MEMORY}),
     "memory in lists": ("x = []\nwhile True: x.append(' ' * 10**6)", {MEMORY}),
     "memory in numpy": ("import numpy\nx = numpy.ones(10**9)\nx += 1", {MEMORY, ERROR}),
-    "memory caught and again": ("x = []\nwhile True:\n    try: x.append(' ' * 10**6)\n    except MemoryError: pass", {TIMEOUT, MEMORY}),
+    "memory caught and again": (
+        "x = []\nwhile True:\n    try: x.append(' ' * 10**6)\n    except MemoryError: pass",
+        {TIMEOUT, MEMORY},
+    ),
     "endless loop": ("while True: pass", {TIMEOUT}),
     "endless sleep": ("import time\nwhile True: time.sleep(1)", {TIMEOUT}),
     "ignored signals": (
@@ -186,14 +190,20 @@ RESOURCES = {
     "flood of bytes": ("import os\nwhile True: os.write(1, b'\\xff' * 4096)", {OUTPUT_LIMIT}),
     "flood of errors": ("import sys\nwhile True: print('x' * 999, file=sys.stderr)", {TIMEOUT}),
     "flood of reports": ("import os\nwhile True: os.write(3, b'\\0\\0\\0\\2{}')", {TIMEOUT, CRASHED}),
-    "report that never ends": ("import os\nos.write(3, b'\\0\\x7f\\xff\\xff')\nwhile True: os.write(3, b' ' * 4096)", {TIMEOUT, CRASHED}),
+    "report that never ends": (
+        "import os\nos.write(3, b'\\0\\x7f\\xff\\xff')\nwhile True: os.write(3, b' ' * 4096)",
+        {TIMEOUT, CRASHED},
+    ),
     "descriptors": ("import os\nwhile True: os.dup(1)", {ERROR}),
     "questions to the server": (
         "import os\nwhile True:\n    try: os.kill(1, 0)\n    except OSError: pass",
         {TIMEOUT},
     ),
     "recursion": ("def f(): f()\nf()", {ERROR}),
-    "recursion without limit": ("import sys\nsys.setrecursionlimit(10**9)\ndef f(): f()\nf()", {CRASHED, MEMORY, ERROR, TIMEOUT}),
+    "recursion without limit": (
+        "import sys\nsys.setrecursionlimit(10**9)\ndef f(): f()\nf()",
+        {CRASHED, MEMORY, ERROR, TIMEOUT},
+    ),
     "deep expression": ("eval('(' * 10**5 + ')' * 10**5)", {ERROR, CRASHED, MEMORY}),
     "deep brackets in the source": ("x = " + "[" * 5000 + "]" * 5000, {ERROR, MEMORY}),
     "null bytes": ("x = 1\0", {ERROR}),
@@ -232,8 +242,10 @@ TRICKS = {
     "exit hook that raises": ("import atexit\natexit.register(lambda: 1 / 0)", {OK}),
     "trace function": ("import sys\nsys.settrace(lambda *a: 1 / 0)\ndef f(): pass\nf()", {ERROR, OK}),
     "audit hook": ("import sys\nsys.addaudithook(lambda *a: 1 / 0)\nprint('on')", {OK, ERROR, CRASHED}),
-    "generator that never ends": ("def g():\n    while True:\n        try: yield\n        except GeneratorExit: continue\n"
-    "i = g()\nnext(i)", {OK, ERROR, TIMEOUT}),
+    "generator that never ends": (
+        "def g():\n    while True:\n        try: yield\n        except GeneratorExit: continue\ni = g()\nnext(i)",
+        {OK, ERROR, TIMEOUT},
+    ),
 }
 
 PROGRAMS: dict[str, tuple[str, set[Status]]] = {

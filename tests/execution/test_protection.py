@@ -128,7 +128,7 @@ def test_the_server_cannot_be_reached_through_frames(run):
 
 
 def test_a_forged_report_can_only_lie_about_its_own_program(run):
-    forge = "import os\nreport = b'{{\"status\": \"ok\", \"id\": 0, \"stdout\": \"x\"}}'\nos.write(3, {})\nos._exit(0)"
+    forge = 'import os\nreport = b\'{{"status": "ok", "id": 0, "stdout": "x"}}\'\nos.write(3, {})\nos._exit(0)'
     result = run(forge.format("len(report).to_bytes(4, 'big') + report"))
     assert (result.status, result.stdout) == (Status.OK, "")
     assert run(forge.format("report")).status is Status.CRASHED

@@ -21,18 +21,18 @@ class _Part(BaseModel):
 
 def _known(settings: type[Any]) -> BeforeValidator:
     """Forbids unknown keys for settings that are plain dataclasses, since search knows nothing of pydantic."""
-    parts = {field.name: field.type for field in fields(settings)}
+    return BeforeValidator(lambda value: _without_unknown(settings, value))
 
-    def check(value: Any) -> Any:
-        unknown = sorted(set(value) - parts.keys()) if isinstance(value, dict) else []
-        if unknown:
+
+def _without_unknown(settings: type[Any], value: Any) -> Any:
+    if isinstance(value, dict):
+        parts = {field.name: field.type for field in fields(settings)}
+        if unknown := sorted(set(value) - parts.keys()):
             raise ValueError(f"unknown keys {', '.join(unknown)}; known are {', '.join(sorted(parts))}")
-        for name in value if isinstance(value, dict) else ():
-            if is_dataclass(parts[name]):
-                _known(parts[name]).func(value[name])
-        return value
-
-    return BeforeValidator(check)
+        for name, part in parts.items():
+            if name in value and isinstance(part, type) and is_dataclass(part):
+                _without_unknown(part, value[name])
+    return value
 
 
 class ProblemSettings(_Part):

@@ -15,6 +15,7 @@ from ponderosa.execution.subprocesses import SubprocessExecutor, bubblewrap
 from ponderosa.execution.unsafe import UnsafeInProcessExecutor
 
 Backend = Literal["auto", "fork_server", "bwrap", "command", "subprocess", "unsafe_in_process"]
+_LIMITS, _SHORTCUTS = Limits(), Shortcuts()
 AnyExecutor = ForkServer | SubprocessExecutor | UnsafeInProcessExecutor
 
 
@@ -22,18 +23,19 @@ AnyExecutor = ForkServer | SubprocessExecutor | UnsafeInProcessExecutor
 class ExecutionSettings:
     """How programs are run. Backends, from the strongest:
 
-    `fork_server`: `ForkServer`, for Linux, with so many `servers` and a cache of results. `bwrap`: a fresh interpreter in bubblewrap for each program. `command`: a
-    fresh one started by `command`, whose last words start Python, e.g. in a container; `{jail}` stands for the folder
-    that it must be able to read. `subprocess`: a fresh one with limits of time, memory and output, but free to read,
-    write and connect. `unsafe_in_process`: no protection at all. `auto` is `fork_server` on Linux, else `subprocess`.
+    `fork_server`: `ForkServer`, with so many `servers` per tier and a cache of results; for Linux. `bwrap`: a fresh
+    interpreter in bubblewrap for each program. `command`: a fresh one started by `command`, whose last words start
+    Python, e.g. in a container; `{jail}` stands for the folder that it must be able to read. `subprocess`: a fresh one
+    with limits of time, memory and output, but free to read, write and connect. `unsafe_in_process`: no protection at
+    all. `auto` is `fork_server` on Linux, else `subprocess`.
     """
 
     backend: Backend = "auto"
     command: tuple[str, ...] = ()
     servers: int = 1
     cache_size: int = 16_384
-    limits: Limits = Limits()
-    shortcuts: Shortcuts = Shortcuts()
+    limits: Limits = _LIMITS
+    shortcuts: Shortcuts = _SHORTCUTS
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "ExecutionSettings":

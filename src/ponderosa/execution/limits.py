@@ -21,8 +21,8 @@ class Limits:
 class Shortcuts:
     """How programs that extend each other, as those of a search tree do, may be run without starting from nothing.
 
-    With `share` the plain programs of a tree run one after another in one process; with `snapshots` the process in which
-    a slow step ran is kept, and forked for the next step. The processes kept may use `warm_mb` per server.
+    With `share` the plain programs of a tree run one after another in one process; with `snapshots` the process in
+    which a slow step ran is kept, and forked for the next step. The processes kept may use `warm_mb` per server.
     """
 
     share: bool = True

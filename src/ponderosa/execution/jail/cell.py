@@ -1,8 +1,8 @@
 """The processes inside the jail: the zygote, from which all others are forked, and the cells, which run programs.
 
 None of them is trusted once a program has run in it: the server decides who may fork, measures time, and learns a
-process's id from the kernel. All are children of the server, and members of the zygote's process group for good, so that
-none can hide. A cell talks with the server over one socket, in frames, after the byte `HELLO`:
+process's id from the kernel. All are children of the server, and members of the zygote's process group for good, so
+that none can hide. A cell talks with the server over one socket, in frames, after the byte `HELLO`:
 
     -> {"kind": "once", "cpu_s": 3, "code": "print(1)"}     a program; the cell reports, and ends
     -> {"kind": "keep", "cpu_s": 3, "code": "x = 1"}        a program; the cell reports, and waits to be forked

@@ -11,7 +11,6 @@ import select
 import signal
 import socket
 import struct
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -23,7 +22,7 @@ _CHUNK = 1 << 16
 _START_UP_S = 60.0
 
 
-class Surprise(Exception):
+class JailError(Exception):
     """Something that only lack of memory, a bug or an attack explains: nothing of the jail is to be used any more."""
 
 
@@ -268,7 +267,7 @@ class Jail:
         """A cell that its parent did not fork as told: that one ends, and whatever it may have forked instead."""
         assert unborn.parent is not None
         if unborn.parent is self.zygote:
-            raise Surprise("the zygote cannot fork: there are too many processes, or too little memory")
+            raise JailError("the zygote cannot fork: there are too many processes, or too little memory")
         if not unborn.parent.gone:
             self.dismiss(unborn.parent)
         for pid in _children() - self._by_pid.keys():
@@ -280,7 +279,7 @@ class Jail:
     def _finish(self, found: Cell) -> None:
         """A process has hung up: it has ended, or lives on for no good."""
         if found is self.zygote:
-            raise Surprise("the zygote has ended")
+            raise JailError("the zygote has ended")
         self.kill(found)  # which changes nothing for one that is about to end
         _, status, usage = os.wait4(found.pid, 0)
         del self._by_pid[found.pid]

@@ -3,7 +3,8 @@
 Failing instead of killing turns a forbidden request into an ordinary Python exception, which the result can name.
 
 Both filters are installed once, in the process from which all programs are forked. So they cannot know which process
-makes a call. Where that matters (who may fork, who gets a signal) `questions` has the kernel ask the server, which knows.
+makes a call. Where that matters (who may fork, who gets a signal) `questions` has the kernel ask the server, which
+knows.
 """
 
 import errno

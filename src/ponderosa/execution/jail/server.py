@@ -149,7 +149,7 @@ class Server:
             for descriptor, events in self._epoll.poll(1.0):
                 self._jail.handle(descriptor, events)
         if work.report is None:
-            raise OSError("the self-test of the sandbox was cut short: starting a program is not denied, or it was killed")
+            raise OSError("the sandbox's self-test was cut short: exec is not denied, or something killed it")
         if work.report["undenied"]:
             raise OSError(f"the sandbox does not deny {', '.join(work.report['undenied'])}")
 

@@ -15,8 +15,8 @@ from .program import FILENAME, seed_generators
 
 _MODULES = frozenset(
     (
-        "bisect", "cmath", "collections", "copy", "dataclasses", "datetime", "decimal", "enum", "fractions", "functools",
-        "heapq", "itertools", "json", "math", "mpmath", "numbers", "numpy", "operator", "random", "re", "statistics",
+        "bisect", "cmath", "collections", "copy", "dataclasses", "datetime", "decimal", "enum", "fractions",
+        "functools", "heapq", "itertools", "json", "math", "mpmath", "numbers", "numpy", "operator", "random", "re", "statistics",
         "string", "sympy", "time", "typing",
     )
 )  # fmt: skip
