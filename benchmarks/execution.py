@@ -1,8 +1,8 @@
 """Programs a second, one way of running them beside another, on one core: `python benchmarks/execution.py`.
 
-`S` is `x = 3 * i; print(x)`, `N` sums a numpy array, `V` solves another quadratic each time with sympy. A chain has eight
-steps, each of which runs after all before it, as in a search tree: steps a second. All ways run in turn, `--repeats`
-times; the figures are medians, the ratios those of medians. Nothing is cached.
+`S` is `x = i * 4; print(x)`, `N` sums a numpy array, `V` solves another quadratic each time with sympy. A chain has
+eight steps, each of which runs after all before it, as in a search tree: steps a second. All ways run in turn,
+`--repeats` times; the figures are medians, the ratios those of medians. Nothing is cached.
 
 The process and all that it starts are pinned to one core, or two in the last table. Ways:
 
@@ -67,10 +67,15 @@ selftest.undenied = lambda: []
 """
 
 
-def fresh(words: list[str]) -> Callable[[list[str]], None]:
-    def run(codes: list[str]) -> None:
-        for code in codes:
+def fresh(words: list[str]) -> Callable[[list[str]], float]:
+    """Runs a part of the programs and returns the seconds that all would take: they are many for so slow a way."""
+
+    def run(codes: list[str]) -> float:
+        part = codes[: max(4, len(codes) // 20)]
+        started = time.perf_counter()
+        for code in part:
             subprocess.run([*words, "-c", code], check=True, stdout=subprocess.DEVNULL)
+        return (time.perf_counter() - started) * len(codes) / len(part)
 
     return run
 
@@ -167,10 +172,8 @@ def measure(ways: dict[str, Callable[[list], float | None]], work: list, count: 
     for _ in range(repeats):
         for name, way in ways.items():
             started = time.perf_counter()
-            seconds = way(work[: max(4, len(work) // 20)] if name in ("fresh", "bwrap") else work)
-            seconds = seconds or time.perf_counter() - started
-            part = max(4, len(work) // 20) / len(work) if name in ("fresh", "bwrap") else 1
-            rates[name].append(count * part / seconds)
+            seconds = way(work)
+            rates[name].append(count / (seconds or time.perf_counter() - started))
     return {name: statistics.median(found) for name, found in rates.items()}
 
 
@@ -179,11 +182,12 @@ def table(title: str, figures: dict[str, dict[str, float]]) -> None:
     names = list(dict.fromkeys(name for found in figures.values() for name in found))
     print(f"\n| {title} | " + " | ".join(columns) + " |\n|---" + "|---" * len(columns) + "|")
     for name in names:
-        cells = [
-            f"{figures[c][name]:,.{0 if figures[c][name] >= 100 else 1}f}" if name in figures[c] else ""
-            for c in columns
-        ]
+        cells = [_shown(figures[column].get(name)) for column in columns]
         print(f"| {name} | " + " | ".join(cells) + " |")
+
+
+def _shown(rate: float | None) -> str:
+    return "" if rate is None else f"{rate:,.0f}" if rate >= 100 else f"{rate:.1f}"
 
 
 def ratios(lines: list[tuple[str, float, str]]) -> None:

@@ -6,6 +6,8 @@ interface, `$local` is a socket's path, `$abstract` an abstract socket's name, `
 Besides that, each must end with one of the statuses given. What it did is looked at from outside.
 """
 
+import platform
+
 from ponderosa.core import Status
 
 OK, ERROR, REFUSED, CRASHED = Status.OK, Status.ERROR, Status.REFUSED, Status.CRASHED
@@ -21,6 +23,9 @@ def call(*arguments):
 
 
 def _calls(*arguments: str) -> str:
+    """System calls by their numbers on x86-64; elsewhere they are others, so nothing is tried."""
+    if platform.machine() != "x86_64":
+        return ""
     return _CALL + "".join(f"call({a})\n" for a in arguments)
 
 

@@ -11,6 +11,7 @@ import select
 import signal
 import socket
 import struct
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -36,8 +37,8 @@ class Cell:
     pid: int = 0
     """0 until it has said hello."""
     output: bytearray = field(default_factory=bytearray, repr=False)
-    grants: int = 0
-    """How many forks it may still make."""
+    pending: "deque[Cell]" = field(default_factory=deque, repr=False)
+    """What it was told to fork and has not forked yet: it may do so as many times."""
     decoder: Decoder = field(default_factory=Decoder)
     """Of its reports."""
     unsent: bytearray = field(default_factory=bytearray, repr=False)
@@ -49,6 +50,10 @@ class Cell:
 
 class Keeper(Protocol):
     """Who is told of what happens in cells."""
+
+    def forked(self, cell: Cell) -> None:
+        """Its parent is about to fork it."""
+        ...
 
     def unborn(self, cell: Cell) -> None:
         """The process did not come: its parent, in which a program has run, did something else, and is gone too."""
@@ -118,7 +123,7 @@ class Jail:
         ours.setblocking(False)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)  # the kernel says who says hello
         made = Cell(ours, stdout, parent, decoder=Decoder(self._largest_report))
-        parent.grants += 1
+        parent.pending.append(made)
         with theirs:
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # shows when the parent is heard
                 socket.send_fds(parent.channel, [cell.FORK], [stdout_end, theirs.fileno()])
@@ -207,9 +212,9 @@ class Jail:
             return
         if question.number == self._clone:
             asker = self._by_pid.get(question.pid)
-            allowed = asker is not None and asker.grants > 0
+            allowed = asker is not None and bool(asker.pending)
             if asker is not None and allowed:
-                asker.grants -= 1
+                self._keeper.forked(asker.pending.popleft())
         else:
             allowed = question.argument == question.pid
         kernel.answer(self._listener, question, 0 if allowed else errno.EPERM)
@@ -259,7 +264,7 @@ class Jail:
         found.channel.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 0)
         found.pid = pid
         self._by_pid[pid] = found
-        if found.parent is not None and found.parent is not self.zygote and not found.parent.grants:
+        if found.parent is not None and found.parent is not self.zygote and not found.parent.pending:
             self.rest(found.parent)
         return True
 

@@ -36,6 +36,7 @@ _SLOW_S = 0.02  # a step that took longer is worth a snapshot
 _PATIENCE_S = 0.005  # with which the ends of killed processes are awaited
 _START_UP_S = 60.0
 _WARM_CELLS = 1000
+_WARM_S = 60.0  # a process that waited longer for a further step is let go
 _REMEMBERED = 10_000  # programs
 _SYNTAX_ERRORS = ("SyntaxError", "IndentationError", "TabError")
 
@@ -93,6 +94,8 @@ class Work:
     """Why it was killed."""
     report: dict[str, Any] | None = None
     memory_bytes: int = 0
+    used: float = 0.0
+    """When it was last of use, for those that wait for further steps."""
 
 
 class Server:
@@ -217,7 +220,7 @@ class Server:
             self._jail.close_output(cell)  # what plain programs print does not go there
             self._warm[key] = cell
         work = self._work[cell]
-        self._warm.move_to_end(key)
+        self._use(key)
         if not work.jobs:
             work.started = time.monotonic()
             self._running[cell] = work
@@ -233,7 +236,7 @@ class Server:
         if snapshot is None:
             cell = self._fork(self._jail.zygote, work, job.code)
         else:
-            self._warm.move_to_end(key)
+            self._use(key)
             before = self._work[snapshot]
             work.wall_s, work.cpu_s = before.wall_s, before.cpu_s
             self._jail.wake(snapshot)
@@ -250,6 +253,11 @@ class Server:
 
     # -- what happens to them (`jail.Keeper`)
 
+    def forked(self, cell: Cell) -> None:
+        """Now its time begins."""
+        if cell in self._work:
+            self._work[cell].started = time.monotonic()
+
     def unborn(self, cell: Cell) -> None:
         """The snapshot that was to be forked did something else; the program is run whole."""
         work = self._work[cell]
@@ -259,8 +267,11 @@ class Server:
         self._queue.extendleft(replace(job, step=False, after=0, group=None) for job in work.jobs)
 
     def printed(self, cell: Cell) -> None:
-        if len(cell.output) > self._settings.output_bytes:
+        if self._floods(cell):
             self._kill(cell, "output_limit")
+
+    def _floods(self, cell: Cell) -> bool:
+        return len(cell.output) > self._settings.output_bytes
 
     def reported(self, cell: Cell, report: dict[str, Any]) -> None:
         work = self._work[cell]
@@ -278,7 +289,8 @@ class Server:
                 self._queue.append(job if first else replace(job, group=None))
         elif work.jobs:
             self._jail.drain(cell, self._settings.output_bytes)
-            self.printed(cell)
+            if work.verdict is None and self._floods(cell):
+                work.verdict = "output_limit"
             work.wall_s += time.monotonic() - work.started
             work.cpu_s += cpu_s
             self._answer(cell, work, ended(work.verdict, exit_code, work.report))
@@ -334,6 +346,7 @@ class Server:
         if report.get("status") == "ok" and work.wall_s > _SLOW_S and key not in self._warm:
             work.key = key
             self._warm[key] = cell
+            self._use(key)
             self._jail.close_output(cell)
             self._jail.rest(cell)
             self._measure(cell, work)
@@ -351,22 +364,32 @@ class Server:
     # -- limits
 
     def _patience(self) -> float | None:
+        """Seconds until something must be done though nothing is heard; None: for ever."""
         if self._jail.dying:
             return _PATIENCE_S
-        deadlines = [self._deadline(work) for work in self._running.values()]
-        return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
+        due = [self._deadline(cell, work) for cell, work in self._running.items()]
+        if self._warm:
+            due.append(self._work[next(iter(self._warm.values()))].used + _WARM_S)
+        return max(0.0, min(due) - time.monotonic()) if due else None
 
-    def _deadline(self, work: Work) -> float:
+    def _deadline(self, cell: Cell, work: Work) -> float:
+        if not cell.pid and cell.parent is self._jail.zygote:  # which can be trusted, and has much to do
+            return work.started + _START_UP_S
         return work.started + (_SHARED_WALL_S if work.kind == "shared" else self._settings.wall_s - work.wall_s)
 
     def _enforce(self) -> None:
         now = time.monotonic()
         for cell, work in list(self._running.items()):
-            if work.verdict is None and now >= self._deadline(work):
+            if work.verdict is None and now >= self._deadline(cell, work):
                 if cell.pid:
                     self._kill(cell, "timeout")
                 else:
                     self._jail.give_up(cell)
+        while self._warm:
+            cell = next(iter(self._warm.values()))
+            if cell in self._running or now < self._work[cell].used + _WARM_S:
+                break
+            self._dismiss(cell)
 
     def _kill(self, cell: Cell, verdict: str) -> None:
         """The verdict is given when the process has ended."""
@@ -374,6 +397,10 @@ class Server:
         if work.verdict is None:
             work.verdict = verdict
             self._jail.kill(cell)
+
+    def _use(self, key: str) -> None:
+        self._warm.move_to_end(key)
+        self._work[self._warm[key]].used = time.monotonic()
 
     def _measure(self, cell: Cell, work: Work) -> None:
         self._warm_bytes -= work.memory_bytes

@@ -16,8 +16,8 @@ from .program import FILENAME, seed_generators
 _MODULES = frozenset(
     (
         "bisect", "cmath", "collections", "copy", "dataclasses", "datetime", "decimal", "enum", "fractions",
-        "functools", "heapq", "itertools", "json", "math", "mpmath", "numbers", "numpy", "operator", "random", "re", "statistics",
-        "string", "sympy", "time", "typing",
+        "functools", "heapq", "itertools", "json", "math", "mpmath", "numbers", "numpy", "operator", "random", "re",
+        "statistics", "string", "sympy", "time", "typing",
     )
 )  # fmt: skip
 # Names that reach what outlives a program: interpreter state, module state, code made from text, standard input.
