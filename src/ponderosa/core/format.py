@@ -44,6 +44,8 @@ class StepKind(StrEnum):
     """Run the program so far; it must not fail."""
     CODE_END = "code_end"
     """Run the program so far and show its output to the policy."""
+    TEXT = "text"
+    """Nothing: it is words alone, and the trajectory goes on."""
     ANSWER = "answer"
     """The trajectory ends with this answer."""
     MALFORMED = "malformed"

@@ -6,7 +6,7 @@ from typing import Any
 
 from ponderosa.core.outcome import Outcome
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(slots=True)
@@ -29,6 +29,8 @@ class Node:
     outcome: Outcome | None = None
     answer: str | None = None
     error: str = ""
+    output: str = ""
+    """What its program printed, where the step was run and its text does not say so."""
     errors: int = 0
     """Consecutive code errors up to this step."""
     tokens: int = 0

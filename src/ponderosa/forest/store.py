@@ -148,6 +148,7 @@ def _schema() -> "pa.Schema":
             "outcome": text,
             "answer": text,
             "error": text,
+            "output": text,
             "errors": integer,
             "tokens": integer,
             "prior": real,

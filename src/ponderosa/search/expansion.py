@@ -21,6 +21,9 @@ from ponderosa.core import (
     Tree,
 )
 
+_OUTPUT = 1024
+"""Characters of what a step on the way printed that its node keeps."""
+
 
 @dataclass(frozen=True, slots=True)
 class Backends:
@@ -54,6 +57,14 @@ async def propose(tree: Tree, node: int, n: int, sampling: Sampling, backends: B
     return completions
 
 
+def unique(completions: Sequence[Completion]) -> list[Completion]:
+    """The first completion of each text, in order."""
+    first: dict[str, Completion] = {}
+    for completion in completions:
+        first.setdefault(completion.text, completion)
+    return list(first.values())
+
+
 async def expand(
     tree: Tree, node: int, n: int, sampling: Sampling, backends: Backends, limits: Limits, seed: int
 ) -> list[int]:
@@ -63,7 +74,7 @@ async def expand(
     alive gets its `value`, and so does an answered one unless a judge will say what it is worth.
     """
     completions = await propose(tree, node, n, sampling, backends, seed)
-    distinct = list({completion.text: completion for completion in reversed(completions)}.values())[::-1]
+    distinct = unique(completions)
     children = await asyncio.gather(*(_add(tree, node, c, backends, limits) for c in distinct))
     tree.nodes[node].expanded = True
     if backends.reward is not None:
@@ -106,6 +117,8 @@ async def verify(tree: Tree, node: int, step: ParsedStep, backends: Backends, li
         record.errors = parent.errors + 1 if result.error else 0
         if step.kind is StepKind.CODE_END:
             record.text = format.with_output(step.text, result.error or result.stdout)
+        else:
+            record.output = result.stdout[:_OUTPUT]
         if record.errors >= limits.errors or (result.error and step.kind is StepKind.ANSWER):
             record.outcome = Outcome.CODE_ERROR
     if record.outcome is None and record.depth >= limits.depth:

@@ -75,7 +75,7 @@ async def _rollout(tree: Tree, backends: Backends, settings: MCTSSettings, close
         best = select_child(tree, node, uct, settings.c, closed)
         if best is None:
             tree.nodes[node].outcome = Outcome.NO_VALID_CHILD
-            _visit(tree, node, -1.0)
+            visit(tree, node, -1.0)
             _close(tree, node, closed)
             return node
         node = best
@@ -93,18 +93,19 @@ async def _first_visit(tree: Tree, child: int, backends: Backends) -> None:
         node.reward = await backends.judge(node.answer) if backends.judge is not None else node.value
         back_up(tree, child, node.reward or 0.0)
     elif node.terminal:
-        _visit(tree, child, -1.0)
+        visit(tree, child, -1.0)
     elif node.value is not None:
-        _visit(tree, child, node.value)
+        visit(tree, child, node.value)
 
 
 def back_up(tree: Tree, node: int, reward: float) -> None:
     """q(s_i) <- q(s_i) + reward for the node and all above it, the root included (rStar-Math, equation 2)."""
     for index in (0, *tree.path(node)):
-        _visit(tree, index, reward)
+        visit(tree, index, reward)
 
 
-def _visit(tree: Tree, node: int, reward: float) -> None:
+def visit(tree: Tree, node: int, reward: float) -> None:
+    """A visit that stays with the node."""
     tree.nodes[node].visits += 1
     tree.nodes[node].total += reward
 

@@ -21,6 +21,11 @@ def uct(tree: Tree, child: int, c: float) -> float:
     return node.q + c * math.sqrt(math.log(parent_visits) / node.visits if parent_visits else 0.0)
 
 
+def uct_official(tree: Tree, child: int, c: float) -> float:
+    """As the public code has it: 0 before the first visit."""
+    return uct(tree, child, c) if tree.nodes[child].visits else 0.0
+
+
 def select_child(tree: Tree, node: int, rule: SelectionRule, c: float, closed: Collection[int]) -> int | None:
     """The child with the highest urgency that is not in `closed`, the first of equals; None without one."""
     live = [child for child in tree.nodes[node].children if child not in closed]
