@@ -18,6 +18,8 @@ class Outcome(StrEnum):
     """Every candidate below this node is terminal, or none could be kept."""
     TIMED_OUT = "timed_out"
     """The search's deadline came first."""
+    BUDGET_SPENT = "budget_spent"
+    """The search had no more tokens or calls to spend."""
     BACKEND_FAILED = "backend_failed"
     """The policy, the reward or the executor could not serve the request."""
 

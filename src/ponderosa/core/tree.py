@@ -1,7 +1,7 @@
 """The one search tree. Flat nodes with a parent index, statistics in plain fields; algorithms are functions over it."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from ponderosa.core.outcome import Outcome
@@ -109,14 +109,29 @@ class Tree:
         """The texts of the steps to `node`."""
         return tuple(self.nodes[i].text for i in self.path(node))
 
-    def tag(self, node: int) -> str:
-        """The node's place, e.g. `0.2.1`: the root, its second child, and that one's first."""
+    def place(self, node: int) -> tuple[int, ...]:
+        """The way to the node: which child at each step, counted from 1; empty for the root."""
         parts = []
         while node > 0:
             parent = self.nodes[node].parent
             parts.append(self.nodes[parent].children.index(node) + 1)
             node = parent
-        return ".".join(["0", *map(str, parts[::-1])])
+        return tuple(parts[::-1])
+
+    def tag(self, node: int) -> str:
+        """The node's place as a name, e.g. `0.2.1`: the root, its second child, and that one's first."""
+        return ".".join(map(str, (0, *self.place(node))))
+
+    def in_order(self) -> "Tree":
+        """The same tree with its nodes numbered breadth-first, whatever the order in which they were made."""
+        places = [self.place(node) for node in range(len(self.nodes))]
+        order = sorted(range(len(places)), key=lambda node: (len(places[node]), places[node]))
+        number = {old: new for new, old in enumerate(order)} | {-1: -1}
+        nodes = [
+            replace(node, parent=number[node.parent], children=[number[child] for child in node.children])
+            for node in map(self.nodes.__getitem__, order)
+        ]
+        return replace(self, nodes=nodes, rollouts=[number[end] for end in self.rollouts])
 
     def answered(self) -> Iterator[int]:
         """The terminals that hold an answer, in order of creation."""

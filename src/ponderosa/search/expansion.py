@@ -20,6 +20,7 @@ from ponderosa.core import (
     StepKind,
     Tree,
 )
+from ponderosa.search.budget import UNLIMITED, Budget, BudgetSpentError
 
 _OUTPUT = 1024
 """Characters of what a step on the way printed that its node keeps."""
@@ -27,13 +28,14 @@ _OUTPUT = 1024
 
 @dataclass(frozen=True, slots=True)
 class Backends:
-    """Who serves a search. `judge` is given when data are made and never at test time."""
+    """Who serves a search, and what it may cost. `judge` is given when data are made and never at test time."""
 
     policy: Policy
     executor: Executor
     format: StepFormat
     reward: Reward | None = None
     judge: Judge | None = None
+    budget: Budget = UNLIMITED
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,9 @@ class Limits:
 
 
 async def propose(tree: Tree, node: int, n: int, sampling: Sampling, backends: Backends, seed: int) -> list[Completion]:
-    """`n` continuations of the path to `node`, accounted for in the tree."""
+    """`n` continuations of the path to `node`, accounted for in the tree. Raises `BudgetSpentError`."""
+    if backends.budget.spent(tree):
+        raise BudgetSpentError
     prompt = backends.format.render(tree.question, tree.steps(node))
     completions = await backends.policy.propose(prompt, n, sampling, seed)
     usage = tree.usage

@@ -6,11 +6,15 @@ With one it is *PPM-augmented*: a new step starts with the PPM's value as its fi
 brings is the judge's word where there is a judge (data are made), else the reward model's (test time).
 """
 
-from dataclasses import dataclass
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Literal
 
-from ponderosa.core import BackendError, Outcome, Sampling, Tree, derive_seed
+from ponderosa.core import Outcome, Sampling, Tree, derive_seed
+from ponderosa.search.budget import ending
 from ponderosa.search.expansion import Backends, Limits, expand
-from ponderosa.search.selection import select_child, uct
+from ponderosa.search.selection import SELECTION_RULES, select_child
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +23,8 @@ class MCTSSettings:
 
     `candidates` a step, `rollouts` a tree, exploration constant `c`; `code_errors` consecutive steps that fail to run
     end a trajectory. `answer_candidates` samples, if set, are drawn where the program has ended and its output is
-    shown: the answer follows from it, so that more candidates seldom differ.
+    shown: the answer follows from it, so that more candidates seldom differ. `parallel` rollouts of one tree run at a
+    time.
     """
 
     candidates: int = 8
@@ -31,6 +36,8 @@ class MCTSSettings:
     temperature: float = 1.0
     top_p: float = 1.0
     max_tokens: int = 2048
+    selection: Literal["uct", "puct"] = "uct"
+    parallel: int = 1
 
 
 async def mcts(
@@ -38,64 +45,100 @@ async def mcts(
 ) -> Tree:
     """Searches one problem. Seeds are derived from (seed, problem, tree index, node), so trees of one index agree.
 
-    A backend that fails ends the search with what it has: `Tree.outcome` says so and the root's `error` says why.
+    A search that a failing backend or its budget cuts short gives the tree it has, which says so (`Tree.outcome`).
     """
     tree = Tree(problem_id, question, seed=seed, index=index, method="mcts")
     closed: set[int] = set()
-    try:
+    async with ending(tree, backends.budget):
         while len(tree.rollouts) < settings.rollouts and 0 not in closed:
-            tree.rollouts.append(await _rollout(tree, backends, settings, closed))
-    except BackendError as error:
-        tree.outcome = Outcome.BACKEND_FAILED
-        tree.nodes[0].error = str(error)
-    return tree
+            left = settings.rollouts - len(tree.rollouts)
+            await _Wave(tree, backends, settings, closed).run(min(settings.parallel, left))
+    return tree.in_order() if settings.parallel > 1 else tree
 
 
-async def _rollout(tree: Tree, backends: Backends, settings: MCTSSettings, closed: set[int]) -> int:
-    """One rollout; returns the node at which it ended. `closed` holds the nodes with nothing left to explore below."""
-    sampling = Sampling(
-        settings.temperature, settings.top_p, max_tokens=settings.max_tokens, stop=backends.format.step_stops
-    )
-    limits = Limits(settings.max_depth, settings.code_errors)
-    node = 0
-    while True:
-        if not tree.nodes[node].expanded:
-            seed = derive_seed(tree.seed, tree.problem_id, tree.index, tree.tag(node))
-            n = settings.candidates
-            if settings.answer_candidates and backends.format.has_output(tree.nodes[node].text):
-                n = settings.answer_candidates
-            children = await expand(tree, node, n, sampling, backends, limits, seed)
-            for child in children:
-                await _first_visit(tree, child, backends)
-            closed.update(child for child in children if tree.nodes[child].terminal)
-            answered = [child for child in children if tree.nodes[child].outcome is Outcome.ANSWERED]
-            if answered:
-                _close(tree, node, closed)
-                return max(answered, key=lambda child: tree.nodes[child].total)
-        best = select_child(tree, node, uct, settings.c, closed)
-        if best is None:
-            tree.nodes[node].outcome = Outcome.NO_VALID_CHILD
-            visit(tree, node, -1.0)
-            _close(tree, node, closed)
-            return node
-        node = best
+@dataclass(slots=True)
+class _Wave:
+    """Rollouts that set out together. Each goes on as soon as its own step is there.
 
-
-async def _first_visit(tree: Tree, child: int, backends: Backends) -> None:
-    """What a new node starts with: an answer is backed up to the root; everything else stays local.
-
-    An invalid terminal gets -1 on its own node only, as in the official code: a step is not worse for having a
-    sibling candidate that does not run.
+    The tree that comes out does not depend on when: rollouts at one node are distributed over its children at once
+    and in order, and what they bring is backed up when all have ended, also in order. One alone is MCTS as ever.
+    `closed` holds the nodes with nothing left to explore below.
     """
-    node = tree.nodes[child]
-    if node.outcome is Outcome.ANSWERED:
-        assert node.answer is not None
-        node.reward = await backends.judge(node.answer) if backends.judge is not None else node.value
-        back_up(tree, child, node.reward or 0.0)
-    elif node.terminal:
-        visit(tree, child, -1.0)
-    elif node.value is not None:
-        visit(tree, child, node.value)
+
+    tree: Tree
+    backends: Backends
+    settings: MCTSSettings
+    closed: set[int]
+    ends: dict[int, int] = field(default_factory=dict)
+    answers: list[int] = field(default_factory=list)
+
+    async def run(self, n: int) -> None:
+        """Carries out `n` rollouts; fewer if that is all there is to explore. Also what a cut leaves is backed up."""
+        try:
+            await self._descend(0, list(range(n)))
+        finally:
+            for child in sorted(self.answers, key=self.tree.place):
+                back_up(self.tree, child, self.tree.nodes[child].reward or 0.0)
+            self.tree.rollouts += [self.ends[rollout] for rollout in sorted(self.ends)]
+
+    async def _descend(self, node: int, rollouts: list[int]) -> None:
+        """Takes `rollouts`, which have come to `node`, to their ends."""
+        tree = self.tree
+        if not tree.nodes[node].expanded:
+            answered = await self._expand(node)
+            if answered:
+                self.ends[rollouts[0]] = max(answered, key=lambda child: tree.nodes[child].reward or 0.0)
+                rollouts = rollouts[1:]
+            elif self.closed.issuperset(tree.nodes[node].children):
+                tree.nodes[node].outcome = Outcome.NO_VALID_CHILD
+                visit(tree, node, -1.0)
+                self.ends[rollouts[0]] = node
+            _close(tree, node, self.closed)
+        rule = SELECTION_RULES[self.settings.selection]
+        below: dict[int, list[int]] = {}
+        pending: Counter[int] = Counter()
+        for rollout in rollouts:
+            child = select_child(tree, node, rule, self.settings.c, self.closed, pending)
+            if child is None:
+                break
+            below.setdefault(child, []).append(rollout)
+            pending.update((node, child))
+        await asyncio.gather(*(self._descend(child, here) for child, here in below.items()))
+
+    async def _expand(self, node: int) -> list[int]:
+        """Adds the children of `node` with their first visits; returns those that answer.
+
+        An invalid terminal gets -1 on its own node only, as in the official code: a step is not worse for having a
+        sibling candidate that does not run. A step starts with its value; an answer waits to be backed up.
+        """
+        tree, settings, backends = self.tree, self.settings, self.backends
+        sampling = Sampling(
+            settings.temperature,
+            settings.top_p,
+            max_tokens=settings.max_tokens,
+            stop=backends.format.step_stops,
+            logprobs=settings.selection == "puct",
+        )
+        n = settings.candidates
+        if settings.answer_candidates and backends.format.has_output(tree.nodes[node].text):
+            n = settings.answer_candidates
+        seed = derive_seed(tree.seed, tree.problem_id, tree.index, tree.tag(node))
+        limits = Limits(settings.max_depth, settings.code_errors)
+        answered = []
+        for child in await expand(tree, node, n, sampling, backends, limits, seed):
+            record = tree.nodes[child]
+            if record.outcome is Outcome.ANSWERED:
+                assert record.answer is not None
+                record.reward = await backends.judge(record.answer) if backends.judge is not None else record.value
+                answered.append(child)
+            elif record.terminal:
+                visit(tree, child, -1.0)
+            elif record.value is not None:
+                visit(tree, child, record.value)
+            if record.terminal:
+                self.closed.add(child)
+        self.answers += answered
+        return answered
 
 
 def back_up(tree: Tree, node: int, reward: float) -> None:

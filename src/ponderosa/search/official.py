@@ -12,9 +12,10 @@ It differs from the paper (see `mcts`) in what it counts and where it stops:
 
 from dataclasses import dataclass
 
-from ponderosa.core import BackendError, Completion, Outcome, PonderosaError, Sampling, StepKind, Tree, derive_seed
+from ponderosa.core import Completion, Outcome, PonderosaError, Sampling, StepKind, Tree, derive_seed
 from ponderosa.core.format import END_OF_ANSWER, END_OF_CODE
 from ponderosa.core.official_format import OfficialFormat
+from ponderosa.search.budget import ending
 from ponderosa.search.expansion import Backends, propose, score_last, unique
 from ponderosa.search.mcts import back_up, visit
 from ponderosa.search.selection import select_child, uct_official
@@ -45,7 +46,7 @@ async def official_mcts(
     """
     tree = Tree(problem_id, question, seed=seed, index=index, method="official_mcts")
     closed: set[int] = set()
-    try:
+    async with ending(tree, backends.budget):
         for _ in range(settings.rollouts):
             node: int | None = 0
             last = 0
@@ -61,9 +62,6 @@ async def official_mcts(
                     closed.update(child for child in tree.nodes[node].children if tree.nodes[child].terminal)
                 node = _select(tree, node, settings.c, closed)
             tree.rollouts.append(last)
-    except BackendError as error:
-        tree.outcome = Outcome.BACKEND_FAILED
-        tree.nodes[0].error = str(error)
     return tree
 
 
@@ -157,7 +155,7 @@ async def official_beam(
     if backends.reward is None:
         raise PonderosaError("the beam search needs a reward model")
     beam, width = [0], settings.width
-    try:
+    async with ending(tree, backends.budget):
         for _ in range(settings.max_depth):
             live = [
                 node for node in beam if not tree.nodes[node].terminal and tree.nodes[node].depth <= settings.max_depth
@@ -170,7 +168,4 @@ async def official_beam(
             await score_last(tree, found, backends.reward)
             width -= sum(tree.nodes[child].outcome is Outcome.ANSWERED for child in found)
             beam = sorted(found, key=lambda child: tree.nodes[child].value or 0.0, reverse=True)[: max(width, 0)]
-    except BackendError as error:
-        tree.outcome = Outcome.BACKEND_FAILED
-        tree.nodes[0].error = str(error)
     return tree

@@ -8,9 +8,7 @@ import asyncio
 from dataclasses import dataclass
 
 from ponderosa.core import (
-    BackendError,
     Completion,
-    Outcome,
     ParsedStep,
     Reward,
     Sampling,
@@ -18,6 +16,7 @@ from ponderosa.core import (
     Tree,
     derive_seed,
 )
+from ponderosa.search.budget import ending
 from ponderosa.search.expansion import Backends, Limits, propose, verify
 
 
@@ -38,19 +37,16 @@ async def sample(
 ) -> Tree:
     """Samples `settings.n` chains; with a reward model every step of every chain gets its `value`.
 
-    A chain is sampled in as few requests as it has executions. A backend that fails ends the search with what it has.
+    A chain is sampled in as few requests as it has executions. What cuts the search short leaves what it has.
     """
     tree = Tree(problem_id, question, seed=seed, index=index, method="sample")
     tree.rollouts = [0] * settings.n
-    try:
+    async with ending(tree, backends.budget):
         standing = {0: list(range(settings.n))}
         while standing:
             standing = await _extend(tree, standing, backends, settings)
         if backends.reward is not None:
             await score_paths(tree, sorted(set(tree.rollouts)), backends.reward)
-    except BackendError as error:
-        tree.outcome = Outcome.BACKEND_FAILED
-        tree.nodes[0].error = str(error)
     for end in tree.rollouts:
         for node in (0, *tree.path(end)):
             tree.nodes[node].visits += 1

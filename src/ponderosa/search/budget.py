@@ -1,0 +1,52 @@
+"""What a search may cost, and how it ends when that is spent: with the tree that it has."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from ponderosa.core import BackendError, Outcome, Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Limits of one search: generated `tokens`, `calls` of the policy, `seconds`. None: no limit.
+
+    A request is made whole or not at all, so that a search may spend as much more as one request costs.
+    """
+
+    tokens: int | None = None
+    calls: int | None = None
+    seconds: float | None = None
+
+    def spent(self, tree: Tree) -> bool:
+        """Has the search that made `tree` spent its tokens or calls?"""
+        usage = tree.usage
+        return (self.tokens is not None and usage.generated_tokens >= self.tokens) or (
+            self.calls is not None and usage.policy_calls >= self.calls
+        )
+
+
+UNLIMITED = Budget()
+
+
+class BudgetSpentError(Exception):
+    """Ends a search from within; `ending` catches it."""
+
+
+@asynccontextmanager
+async def ending(tree: Tree, budget: Budget) -> AsyncIterator[None]:
+    """Lets a search run to its end, or to what cuts it short: that is then the tree's `outcome`.
+
+    A backend that fails leaves its words in the root's `error`.
+    """
+    try:
+        async with asyncio.timeout(budget.seconds):
+            yield
+    except BackendError as error:
+        tree.outcome = Outcome.BACKEND_FAILED
+        tree.nodes[0].error = str(error)
+    except BudgetSpentError:
+        tree.outcome = Outcome.BUDGET_SPENT
+    except TimeoutError:
+        tree.outcome = Outcome.TIMED_OUT
