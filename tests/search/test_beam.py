@@ -1,0 +1,61 @@
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from ponderosa.core import Outcome, PonderosaError, Tree
+from ponderosa.search import Backends
+from ponderosa.search.beam import BeamSettings, beam
+from ponderosa.search.budget import Budget
+
+SETTINGS = BeamSettings(width=3, candidates=3)
+
+
+def run(backends: Backends, settings: BeamSettings = SETTINGS, seed: int = 0) -> Tree:
+    return asyncio.run(beam("p", "What is x?", backends, settings, seed))
+
+
+def continued(tree: Tree, depth: int) -> list[int]:
+    return [i for i, node in enumerate(tree.nodes) if node.expanded and node.depth == depth]
+
+
+def test_the_candidates_of_highest_value_go_on(test_time: Backends) -> None:
+    tree = run(test_time)
+    for depth in (1, 2):
+        alive = [i for i, node in enumerate(tree.nodes) if node.depth == depth and node.outcome is None]
+        kept = continued(tree, depth)
+        assert 0 < len(kept) <= SETTINGS.width
+        worst = min(tree.nodes[i].value or 0.0 for i in kept)
+        assert all((tree.nodes[i].value or 0.0) <= worst for i in alive if i not in kept)
+
+
+def test_every_beam_ends_with_an_answer(test_time: Backends) -> None:
+    tree = run(test_time)
+    assert tree.rollouts
+    assert len(tree.rollouts) <= SETTINGS.width
+    assert all(tree.nodes[end].outcome is Outcome.ANSWERED for end in tree.rollouts)
+
+
+def test_subtrees_keep_their_own_best(test_time: Backends) -> None:
+    tree = run(test_time, replace(SETTINGS, width=4, candidates=4, subtrees=4))
+    firsts = continued(tree, 1)
+    assert len(firsts) > 1
+    assert all(len([c for c in tree.nodes[i].children if tree.nodes[c].expanded]) <= 1 for i in firsts)
+
+
+def test_trees_do_not_depend_on_timing(test_time: Backends) -> None:
+    assert len({str(run(test_time, seed=7).to_json()) for _ in range(5)}) == 1
+
+
+def test_it_needs_a_reward_model_and_even_shares(data_making: Backends, test_time: Backends) -> None:
+    with pytest.raises(PonderosaError, match="needs a reward model"):
+        run(data_making)
+    with pytest.raises(PonderosaError, match="evenly"):
+        run(test_time, replace(SETTINGS, subtrees=2))
+
+
+def test_a_budget_ends_it_with_what_it_has(test_time: Backends) -> None:
+    tree = run(replace(test_time, budget=Budget(calls=2)))
+    assert tree.outcome is Outcome.BUDGET_SPENT
+    assert tree.usage.policy_calls <= 2 + SETTINGS.width
+    assert len(tree.nodes) > 1
