@@ -9,8 +9,8 @@ The process and all that it starts are pinned to one core, or two in the last ta
   fresh            a new interpreter for each program (V: which imports sympy)
   bwrap            the same in bubblewrap (left out where that does not work)
   bare exec        `exec` in the process itself, output redirected: no protection and no time limit
-  official         the same work as the official code's interpreter, in the process itself: an alarm for the time limit,
-                   the program parsed, all but its last statement unparsed and executed, the last one evaluated
+  official         what the official code does, in the process itself, unprotected: two alarms for the time limit, the
+                   program parsed, all but its last statement unparsed and executed, the last one evaluated
   fork server      `ForkServer`, each program whole in a process of its own
   no fence         the same, with all that fences programs in taken out, to see what that costs
   shared           `ForkServer`, all programs of a tree in one process
@@ -19,10 +19,11 @@ The process and all that it starts are pinned to one core, or two in the last ta
 """
 
 import argparse
-import ast
 import asyncio
 import contextlib
+import functools
 import io
+import itertools
 import os
 import shutil
 import signal
@@ -31,7 +32,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
+from ponderosa.core.official_format import OfficialFormat
 from ponderosa.execution import ForkServer, Limits, Shortcuts, link
 from ponderosa.execution.interpreter import command
 from ponderosa.execution.subprocesses import bubblewrap
@@ -87,21 +90,28 @@ def bare_exec(codes: list[str]) -> None:
             exec(code, variables)
 
 
+_INTERPRETER: dict[str, Callable[[str], str]] = {}
+exec(OfficialFormat().program(("",)).rpartition("print(")[0], _INTERPRETER)
+
+
 def official(codes: list[str]) -> None:
-    variables: dict[str, object] = {}
-    for code in codes:
-        previous = signal.signal(signal.SIGALRM, lambda *_: None)
-        signal.setitimer(signal.ITIMER_REAL, 30)
-        body = ast.parse(code).body
-        exec(ast.unparse(ast.Module(body[:-1], [])), variables)
-        last = ast.unparse(ast.Module(body[-1:], []))
-        with contextlib.redirect_stdout(io.StringIO()):
+    """With its two alarms, around a step and around its run."""
+
+    def alarmed(function: Callable[[str], str]) -> Callable[[str], str]:
+        @functools.wraps(function)
+        def within(code: str) -> str:
+            previous = signal.signal(signal.SIGALRM, lambda *_: None)
+            signal.setitimer(signal.ITIMER_REAL, 30)
             try:
-                eval(last, variables)
-            except SyntaxError:
-                exec(last, variables)
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, previous)
+                return function(code)
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                signal.signal(signal.SIGALRM, previous)
+
+        return within
+
+    for code in codes:
+        alarmed(lambda code: alarmed(_INTERPRETER["interpret"])(code))(code)
 
 
 def fork_server(
@@ -166,15 +176,27 @@ def chains_by_official(chains: list[list[str]]) -> None:
         official(chain)
 
 
-def measure(ways: dict[str, Callable[[list], float | None]], work: list, count: int, repeats: int) -> dict[str, float]:
-    """Per second, the median of the repeats; the ways take turns."""
+Make = Callable[[int], Any]
+
+
+def measure(
+    ways: dict[str, Callable[[list[Any]], float | None]], make: Make, count: int, size: int, repeats: int
+) -> dict[str, float]:
+    """Per second, the median of the repeats; the ways take turns. `count` works of `size` programs each.
+
+    No program is run twice: sympy would remember its result, in the process that stays.
+    """
     rates: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(repeats):
         for name, way in ways.items():
+            work = [make(next(_NUMBERS)) for _ in range(count)]
             started = time.perf_counter()
             seconds = way(work)
-            rates[name].append(count / (seconds or time.perf_counter() - started))
+            rates[name].append(count * size / (seconds or time.perf_counter() - started))
     return {name: statistics.median(found) for name, found in rates.items()}
+
+
+_NUMBERS = itertools.count()
 
 
 def table(title: str, figures: dict[str, dict[str, float]]) -> None:
@@ -184,6 +206,10 @@ def table(title: str, figures: dict[str, dict[str, float]]) -> None:
     for name in names:
         cells = [_shown(figures[column].get(name)) for column in columns]
         print(f"| {name} | " + " | ".join(cells) + " |")
+
+
+def _chain(make_step: Callable[[int, int], str]) -> Make:
+    return lambda chain: ["\n".join(make_step(chain, i) for i in range(depth + 1)) for depth in range(DEPTH)]
 
 
 def _shown(rate: float | None) -> str:
@@ -204,7 +230,7 @@ def main(repeats: int) -> None:
 
     sympy.solve(sympy.Symbol("x") ** 2 - 1)
     python = [sys.executable, "-I"]
-    ways: dict[str, Callable[[list], float | None]] = {"fresh": fresh(python)}
+    ways: dict[str, Callable[[list[Any]], float | None]] = {"fresh": fresh(python)}
     fenced = list(bubblewrap())
     if shutil.which("bwrap") and subprocess.run([*fenced, "-c", ""], capture_output=True).returncode == 0:
         ways["bwrap"] = fresh([word for word in fenced if word != "-S"])
@@ -215,29 +241,19 @@ def main(repeats: int) -> None:
         "no fence": without_fence,
         "shared": fork_server("tree", SHARED),
     }
-    programs = {}
-    for name, make in PROGRAMS.items():
-        count = COUNTS[name]
-        programs[name] = measure(ways, [make(i) for i in range(count)], count, repeats)
+    programs = {name: measure(ways, make, COUNTS[name], 1, repeats) for name, make in PROGRAMS.items()}
     table("programs/s, one core", programs)
-    chains = {}
-    for name, make_step in CHAINS.items():
-        work = [
-            ["\n".join(make_step(chain, i) for i in range(depth + 1)) for depth in range(DEPTH)]
-            for chain in range(CHAIN_COUNTS[name])
-        ]
-        chains[name] = measure(
-            {
-                "official": chains_by_official,
-                "fork server": chains_by(FRESH),
-                "shared": chains_by(SHARED),
-                "snapshots": chains_by(SNAPSHOTS),
-                "automatic": chains_by(Shortcuts()),
-            },
-            work,
-            DEPTH * CHAIN_COUNTS[name],
-            repeats,
-        )
+    climbs: dict[str, Callable[[list[Any]], float | None]] = {
+        "official": chains_by_official,
+        "fork server": chains_by(FRESH),
+        "shared": chains_by(SHARED),
+        "snapshots": chains_by(SNAPSHOTS),
+        "automatic": chains_by(Shortcuts()),
+    }
+    chains = {
+        name: measure(climbs, _chain(make_step), CHAIN_COUNTS[name], DEPTH, repeats)
+        for name, make_step in CHAINS.items()
+    }
     table(f"chains of {DEPTH}, steps/s, one core", chains)
     s, v = programs["S"], programs["V"]
     lines = [
@@ -251,11 +267,13 @@ def main(repeats: int) -> None:
         ("S, share of time that the fence costs", 1 - s["fork server"] / s["no fence"], "≤ 0.20"),
     ]
     if len(cores) > 1:
-        os.sched_setaffinity(0, cores[:1])
-        work = [PROGRAMS["S"](i) for i in range(2 * COUNTS["S"])]
-        one = measure({"one": fork_server()}, work, len(work), repeats)["one"]
-        os.sched_setaffinity(0, cores[:2])
-        two = measure({"two": fork_server(servers=2)}, work, len(work), repeats)["two"]
+        rates: dict[int, list[float]] = {1: [], 2: []}
+        for _ in range(repeats):
+            for count in rates:
+                os.sched_setaffinity(0, cores[:count])
+                way = {"": fork_server(servers=count)}
+                rates[count].append(measure(way, PROGRAMS["S"], count * COUNTS["S"], 1, 1)[""])
+        one, two = map(statistics.median, rates.values())
         table("S, programs/s", {"fork server": {"one core, one server": one, "two cores, two servers": two}})
         lines.append(("S, two cores to one", two / one, "≥ 1.7"))
     ratios(lines)

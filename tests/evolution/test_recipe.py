@@ -54,7 +54,9 @@ def test_a_value_of_the_wrong_kind_is_named(recipe: Path) -> None:
 
 
 def test_differences_name_the_key_and_both_values(recipe: Path) -> None:
-    assert differences(load_recipe(recipe), load_recipe(recipe, ["search.c=1.5"])) == ["search.c: 2.0 -> 1.5"]
+    assert differences(
+        load_recipe(recipe).model_dump(mode="json"), load_recipe(recipe, ["search.c=1.5"]).model_dump(mode="json")
+    ) == ["search.c: 2.0 -> 1.5"]
 
 
 @pytest.mark.parametrize("text", ["- a\n- b\n", "a: [1\n", ""])

@@ -17,6 +17,10 @@ app = App(
 )
 app.command("ponderosa.cli.evolve:evolve", name="evolve", help="Evolve a model on problems with known answers.")
 app.command("ponderosa.cli.solve:solve", name="solve", help="Answer a question and print the steps.")
+app.command("ponderosa.cli.search:search", name="search", help="Search problems and keep the trees.")
+app.command(
+    "ponderosa.cli.export:export", name="export", help="Write trees as training data, or as the official code does."
+)
 app.command("ponderosa.cli.show:show", name="show", help="Show a run's results, or the search tree of a problem.")
 app.command("ponderosa.cli.sandbox:app", name="sandbox", help="Run programs safely, and see what protects.")
 app.command("ponderosa.cli.sapling:app", name="sapling", help="The embedded world and its base model.")

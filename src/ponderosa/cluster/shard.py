@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from ponderosa.core import PonderosaError, Problem
 
@@ -13,9 +13,10 @@ from ponderosa.core import PonderosaError, Problem
 class Shard:
     """Lines [start, stop) of the problem file `problems`, searched into `out` (Parquet).
 
-    Of kind "score" nothing is searched: the trees in the forest file `problems` get their steps scored anew. `judged`
-    searches learn from the known answers (data are made); others never see them. `index` is the tree's number among
-    several of one problem. The journal lies beside `out` until that is written.
+    `kind` names one of `search.SEARCHES`, and `settings` are its settings. Of kind "score" nothing is searched: the
+    trees in the forest file `problems` get their steps scored anew. `judged` searches learn from the known answers
+    (data are made); others never see them. `index` is the tree's number among several of one problem. The journal
+    lies beside `out` until that is written.
     """
 
     problems: str
@@ -23,7 +24,7 @@ class Shard:
     stop: int
     out: str
     policy: str | None
-    kind: Literal["sample", "mcts", "score"]
+    kind: str
     settings: dict[str, Any] = field(default_factory=dict)
     reward: str | None = None
     judged: bool = False
@@ -32,6 +33,11 @@ class Shard:
     concurrency: int = 256
     execution: dict[str, Any] = field(default_factory=dict)
     """`ExecutionSettings` as JSON; empty for the defaults."""
+    format: str = "rstar"
+    few_shot: str = ""
+    grader: str | None = None
+    """`scripted:FILE`; None for the mathematical one."""
+    budget: dict[str, Any] = field(default_factory=dict)
 
     @property
     def journal(self) -> Path:

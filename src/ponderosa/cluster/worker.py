@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, TextIO
 from ponderosa.cluster.shard import Shard, ShardProgress, read_problems
 from ponderosa.core import (
     BackendError,
-    CodeFormat,
     Executor,
     Grader,
     Judge,
@@ -29,8 +28,9 @@ from ponderosa.core import (
     Problem,
     Reward,
     Tree,
+    make_format,
 )
-from ponderosa.search import Backends, MCTSSettings, SampleSettings, mcts, sample, score_paths, search_all
+from ponderosa.search import SEARCHES, Backends, Budget, score_paths, search_all
 
 if TYPE_CHECKING:
     from ponderosa.models import Journal
@@ -42,8 +42,7 @@ logger = logging.getLogger("ponderosa.cluster.worker")  # its own name, also whe
 class Models:
     """The models of a process, kept between shards; the last one of a role is dropped when another is wanted."""
 
-    def __init__(self, format: CodeFormat) -> None:
-        self.format = format
+    def __init__(self) -> None:
         self._loaded: dict[tuple[str, str], Any] = {}
 
     def policy(self, spec: str, journal: "Journal") -> Policy:
@@ -52,10 +51,13 @@ class Models:
 
         return JournaledPolicy(self._get("policy", spec, load_policy), journal, spec)
 
-    def reward(self, spec: str, journal: "Journal") -> Reward:
+    def reward(self, spec: str, journal: "Journal", shard: Shard) -> Reward:
+        """The reward model at `spec`, likewise, for paths in the format of `shard`."""
         from ponderosa.models import JournaledReward, load_reward
 
-        return JournaledReward(self._get("reward", spec, lambda spec: load_reward(spec, self.format)), journal, spec)
+        format = make_format(shard.format, shard.few_shot)
+        name = f"{spec} {shard.format} {shard.few_shot}"
+        return JournaledReward(self._get("reward", name, lambda _: load_reward(spec, format)), journal, spec)
 
     def _get(self, role: str, spec: str, load: Callable[[str], Any]) -> Any:
         if (role, spec) not in self._loaded:
@@ -96,7 +98,7 @@ async def run_shard(shard: Shard, models: Models, executor: Executor, grader: Gr
     out.parent.mkdir(parents=True, exist_ok=True)
     with Journal(shard.journal) as journal:
         if shard.kind == "score":
-            reward = models.reward(shard.reward or "", journal)
+            reward = models.reward(shard.reward or "", journal, shard)
             trees = [tree async for tree in search_all(read_forest(Path(shard.problems)), _scoring(reward), 64)]
             progress.done = shard.stop - shard.start
         else:
@@ -110,15 +112,19 @@ async def _search(
     shard: Shard, models: Models, journal: "Journal", executor: Executor, grader: Grader, progress: ShardProgress
 ) -> list[Tree]:
     policy = models.policy(shard.policy or "", journal)
-    reward = models.reward(shard.reward, journal) if shard.reward else None
+    if shard.grader is not None:
+        from ponderosa.models import load_grader
+
+        grader = load_grader(shard.grader)
+    reward = models.reward(shard.reward, journal, shard) if shard.reward else None
+    format = make_format(shard.format, shard.few_shot)
+    search, settings = SEARCHES[shard.kind]
+    budget = Budget(**shard.budget)
 
     async def search_one(problem: Problem) -> Tree:
         judge = _judge(grader, problem) if shard.judged else None
-        backends = Backends(policy, executor, models.format, reward, judge)
-        where = (problem.id, problem.question, backends)
-        if shard.kind == "mcts":
-            return await mcts(*where, MCTSSettings(**shard.settings), shard.seed, shard.index)
-        return await sample(*where, SampleSettings(**shard.settings), shard.seed, shard.index)
+        backends = Backends(policy, executor, format, reward, judge, budget)
+        return await search(problem.id, problem.question, backends, settings(**shard.settings), shard.seed, shard.index)
 
     trees = []
     problems = read_problems(Path(shard.problems), shard.start, shard.stop)
@@ -156,7 +162,7 @@ async def _serve(protocol: TextIO) -> None:
         protocol.write(json.dumps(message) + "\n")
         protocol.flush()
 
-    models = Models(CodeFormat())
+    models = Models()
     async with MathGrader() as grader, AsyncExitStack() as stack:
         executors = Executors(stack)
 

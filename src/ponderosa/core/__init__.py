@@ -5,6 +5,7 @@ Standard library only; every other layer may import this one and this one import
 
 from ponderosa.core.errors import BackendError, PonderosaError
 from ponderosa.core.format import CodeFormat, ParsedStep, StepFormat, StepKind, boxed_answer
+from ponderosa.core.formats import FORMATS, make_format
 from ponderosa.core.outcome import Ended, Outcome, Status
 from ponderosa.core.problem import Problem
 from ponderosa.core.protocols import (
@@ -24,6 +25,7 @@ from ponderosa.core.seeds import derive_seed
 from ponderosa.core.tree import SCHEMA_VERSION, Node, Tree, Usage
 
 __all__ = [
+    "FORMATS",
     "SCHEMA_VERSION",
     "BackendError",
     "CodeFormat",
@@ -51,4 +53,5 @@ __all__ = [
     "Verdict",
     "boxed_answer",
     "derive_seed",
+    "make_format",
 ]

@@ -3,7 +3,7 @@
 import copy
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -15,11 +15,13 @@ from ponderosa.search import MCTSSettings
 from ponderosa.training import PPMSettings, SFTSettings
 
 
-class _Part(BaseModel):
+class Part(BaseModel):
+    """Settings: unknown keys are errors, and nothing changes afterwards."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def _known(settings: type[Any]) -> BeforeValidator:
+def known(settings: type[Any]) -> BeforeValidator:
     """Forbids unknown keys for settings that are plain dataclasses, since search knows nothing of pydantic."""
     return BeforeValidator(lambda value: _without_unknown(settings, value))
 
@@ -35,7 +37,7 @@ def _without_unknown(settings: type[Any], value: Any) -> Any:
     return value
 
 
-class ProblemSettings(_Part):
+class ProblemSettings(Part):
     """Where problems come from: the embedded world, or JSON-lines files of `{"id", "question", "answer"}`.
 
     `levels` and `arithmetic` (the share of reasoning-gym's arithmetic problems) apply to the world only.
@@ -55,7 +57,7 @@ class ProblemSettings(_Part):
         return self
 
 
-class WorkerSettings(_Part):
+class WorkerSettings(Part):
     """How a search is spread: `concurrency` problems of a shard in flight, and shards of `shard` problems."""
 
     processes: int = Field(2, ge=1)
@@ -63,7 +65,7 @@ class WorkerSettings(_Part):
     shard: int = Field(250, ge=1)
 
 
-class RoundSettings(_Part):
+class RoundSettings(Part):
     """One round. `reward` says whether the PPM of the round before guides the search.
 
     `retries` gives problems that are still unsolved a further tree with new seeds and that many rollouts, one after the
@@ -77,7 +79,7 @@ class RoundSettings(_Part):
     retries: tuple[int, ...] = ()
 
 
-class DataSettings(_Part):
+class DataSettings(Part):
     """What is taken from the forest: the `top` trajectories a problem, and pairs (see `PreferenceSettings`).
 
     With `history` the policy is trained on the rows of all rounds so far, with `pair_history` the PPM on their pairs.
@@ -86,10 +88,10 @@ class DataSettings(_Part):
     top: int = Field(2, ge=1)
     history: bool = True
     pair_history: bool = True
-    pairs: Annotated[PreferenceSettings, _known(PreferenceSettings)] = PreferenceSettings()
+    pairs: Annotated[PreferenceSettings, known(PreferenceSettings)] = PreferenceSettings()
 
 
-class EvaluationSettings(_Part):
+class EvaluationSettings(Part):
     """What is measured after each round, on held-out problems.
 
     Greedy decoding on `test` problems. `samples` chains each, of at most `max_tokens` between executions, on the first
@@ -112,7 +114,7 @@ class EvaluationSettings(_Part):
     probe_rollouts: int = Field(8, ge=1)
 
 
-class Recipe(_Part):
+class Recipe(Part):
     """A self-evolution. The defaults are the paper's."""
 
     name: str = "unnamed"
@@ -122,8 +124,8 @@ class Recipe(_Part):
     """Who proposes in round 1 (a large model in the paper); the policy's own base if not given."""
     problems: ProblemSettings = ProblemSettings()
     workers: WorkerSettings = WorkerSettings()
-    search: Annotated[MCTSSettings, _known(MCTSSettings)] = MCTSSettings()
-    execution: Annotated[ExecutionSettings, _known(ExecutionSettings)] = ExecutionSettings()
+    search: Annotated[MCTSSettings, known(MCTSSettings)] = MCTSSettings()
+    execution: Annotated[ExecutionSettings, known(ExecutionSettings)] = ExecutionSettings()
     rounds: tuple[RoundSettings, ...] = (
         RoundSettings(rollouts=8),
         RoundSettings(rollouts=16),
@@ -153,8 +155,16 @@ def load_recipe(path: Path, changes: list[str] = []) -> Recipe:  # noqa: B006 - 
 
 def parse_recipe(record: dict[str, Any], source: str) -> Recipe:
     """Validates a recipe's settings. Raises `PonderosaError`."""
+    return parse(Recipe, record, source)
+
+
+P = TypeVar("P", bound=Part)
+
+
+def parse(kind: type[P], record: Any, source: str) -> P:
+    """Validates settings that were read from `source`. Raises `PonderosaError` that names every wrong key."""
     try:
-        return Recipe.model_validate(record)
+        return kind.model_validate(record)
     except ValidationError as error:
         lines = []
         for problem in error.errors():
@@ -166,10 +176,19 @@ def parse_recipe(record: dict[str, Any], source: str) -> Recipe:
         raise PonderosaError(f"{source}: " + "; ".join(lines)) from error
 
 
-def _changed(record: dict[str, Any], change: str) -> dict[str, Any]:
+def assignment(change: str) -> tuple[str, Any]:
+    """`KEY=VALUE` as a key and a value of YAML. Raises `PonderosaError`."""
     key, equals, value = change.partition("=")
     if not equals or not key:
         raise PonderosaError(f"--set {change}: expected KEY=VALUE, e.g. --set evaluation.test=200")
+    try:
+        return key, yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise PonderosaError(f"--set {change}: the value is not YAML") from error
+
+
+def _changed(record: dict[str, Any], change: str) -> dict[str, Any]:
+    key, parsed = assignment(change)
     record = copy.deepcopy(record)
     target: Any = record
     *parents, last = key.split(".")
@@ -180,10 +199,6 @@ def _changed(record: dict[str, Any], change: str) -> dict[str, Any]:
             target = target.setdefault(parent, {})
         else:
             raise PonderosaError(f"--set {change}: there is no `{key}` in the recipe")
-    try:
-        parsed = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise PonderosaError(f"--set {change}: the value is not YAML") from error
     if isinstance(target, list) and last.isdigit() and int(last) < len(target):
         target[int(last)] = parsed
     elif isinstance(target, dict):
@@ -193,9 +208,9 @@ def _changed(record: dict[str, Any], change: str) -> dict[str, Any]:
     return record
 
 
-def differences(old: Recipe, new: Recipe) -> list[str]:
-    """The settings in which two recipes differ, each as `key: old -> new`."""
-    return _differences("", old.model_dump(mode="json"), new.model_dump(mode="json"))
+def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """In what two recipes (or other settings) differ as JSON values, each as `key: old -> new`."""
+    return _differences("", old, new)
 
 
 def _differences(prefix: str, old: Any, new: Any) -> list[str]:

@@ -4,7 +4,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -53,33 +53,13 @@ class Run:
         Raises `PonderosaError` if the folder holds a run with another recipe (naming what differs), something else, or
         is in use.
         """
-        path.mkdir(parents=True, exist_ok=True)
-        with _locked(path):
-            known = path / "recipe.yaml"
-            if known.exists():
-                changes = differences(cls.recipe_of(path), recipe)
-                if changes:
-                    raise PonderosaError(
-                        f"{path} was begun with another recipe ({'; '.join(changes)}): "
-                        "choose another --out, or run it with its own recipe"
-                    )
-            elif others := [p.name for p in path.iterdir() if p.name != LOCK]:
-                raise PonderosaError(f"{path} holds {', '.join(sorted(others)[:3])} but no run: choose another --out")
-            else:
-                write_whole(known, yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False))
+        with claimed(path, RECIPE, recipe.model_dump(mode="json"), lambda: cls.recipe_of(path).model_dump(mode="json")):
             yield cls(path, recipe)
 
     @staticmethod
     def recipe_of(path: Path) -> Recipe:
         """The recipe that the run at `path` was begun with. Raises `PonderosaError` if there is no run."""
-        known = path / "recipe.yaml"
-        try:
-            record = yaml.safe_load(known.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise PonderosaError(
-                f"{path} is not a run (no recipe.yaml): name a folder made by `ponderosa evolve`"
-            ) from error
-        return parse_recipe(record, str(known))
+        return parse_recipe(snapshot(path, RECIPE, "evolve"), str(path / RECIPE))
 
     def round(self, number: int) -> Path:
         return self.path / f"round-{number}"
@@ -103,6 +83,39 @@ class Run:
 
 
 LOCK = ".lock"
+RECIPE = "recipe.yaml"
+
+
+@contextmanager
+def claimed(
+    path: Path, name: str, settings: dict[str, Any], begun_with: Callable[[], dict[str, Any]]
+) -> Iterator[None]:
+    """The folder `path` with its settings in the file `name`, new or to go on with, for this process alone.
+
+    `begun_with` reads the settings that are there. Raises `PonderosaError` if they differ (naming what does), or if the
+    folder holds something else, or is in use.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    with _locked(path):
+        if (path / name).exists():
+            if changes := differences(begun_with(), settings):
+                raise PonderosaError(
+                    f"{path} was begun with other settings ({'; '.join(changes)}): "
+                    "choose another --out, or run it with its own"
+                )
+        elif others := [p.name for p in path.iterdir() if p.name != LOCK]:
+            raise PonderosaError(f"{path} holds {', '.join(sorted(others)[:3])} but no run: choose another --out")
+        else:
+            write_whole(path / name, yaml.safe_dump(settings, sort_keys=False))
+        yield
+
+
+def snapshot(path: Path, name: str, command: str) -> Any:
+    """The settings that the run at `path` was begun with. Raises `PonderosaError` if there is none."""
+    try:
+        return yaml.safe_load((path / name).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PonderosaError(f"{path} is not a run (no {name}): name a folder made by `ponderosa {command}`") from error
 
 
 @contextmanager

@@ -40,6 +40,11 @@ class SearchPlan:
     index: int = 0
     seed: int = 0
 
+    @property
+    def kind(self) -> str:
+        """The name of the search in `search.SEARCHES`."""
+        return "mcts" if isinstance(self.settings, MCTSSettings) else "sample"
+
 
 class Stages:
     """What a run does, stage by stage, with its workers and its source of problems."""
@@ -81,7 +86,7 @@ class Stages:
                     stop=stop,
                     out=str(plan.path / f"shard-{number:05}.parquet"),
                     policy=policy,
-                    kind="mcts" if isinstance(plan.settings, MCTSSettings) else "sample",
+                    kind=plan.kind,
                     settings=asdict(plan.settings),
                     reward=reward if plan.rewarded else None,
                     judged=plan.judged,

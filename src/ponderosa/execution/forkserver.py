@@ -125,7 +125,8 @@ class _Pool:
         result = to_execution(message, self._tier.value)
         self._executor.settled(request, result)
         request.resolve(result)
-        self._distribute()
+        if self._queue:
+            self._distribute()
 
     def _ended(self, link: ServerLink, reason: str) -> None:
         """Replaces a server that died. Programs that it ran are run once more, those that waited just wait on."""

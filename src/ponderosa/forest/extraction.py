@@ -11,7 +11,7 @@ from typing import Literal
 
 from ponderosa.core import Node, StepFormat, Tree
 from ponderosa.forest.edit_distance import at_least
-from ponderosa.forest.rows import PairRow, Scope, SFTRow
+from ponderosa.forest.rows import LabelRow, PairRow, Scope, SFTRow
 from ponderosa.forest.trajectory import Trajectory, is_correct, is_wrong, trajectories
 
 
@@ -49,6 +49,24 @@ def _sft_row(trajectory: Trajectory, format: StepFormat) -> SFTRow:
     )
 
 
+def label_rows(trees: Iterable[Tree], format: StepFormat) -> list[LabelRow]:
+    """Every trajectory with an answer and the judge's word on it, texts of one problem distinct."""
+    rows: dict[tuple[str, str], LabelRow] = {}
+    for tree in trees:
+        for found in trajectories(tree):
+            row = LabelRow(
+                prompt=format.render(found.question).text,
+                response="".join(found.steps),
+                correct=found.correct,
+                problem_id=found.problem_id,
+                question=found.question,
+                tree_id=found.tree_id,
+                nodes=found.nodes,
+            )
+            rows.setdefault((row.problem_id, row.response), row)
+    return list(rows.values())
+
+
 @dataclass(frozen=True, slots=True)
 class PreferenceSettings:
     """How pairs are chosen. The defaults are the paper's, with the thresholds of its public code."""
@@ -68,6 +86,7 @@ class PreferenceSettings:
 
 
 PAPER = PreferenceSettings()
+OFFICIAL = PreferenceSettings(final_step="same_prefix", weight="selected")
 
 
 def preference_pairs(trees: Iterable[Tree], format: StepFormat, settings: PreferenceSettings = PAPER) -> list[PairRow]:

@@ -55,8 +55,21 @@ class PairRow:
     rejected_node: int
 
 
-Row = TypeVar("Row", SFTRow, PairRow)
-_KINDS: dict[type, str] = {SFTRow: "SFT rows", PairRow: "preference pairs"}
+@dataclass(frozen=True, slots=True)
+class LabelRow:
+    """A trajectory and whether its answer is right, as outcome reward models (ORMs) are trained on."""
+
+    prompt: str
+    response: str
+    correct: bool
+    problem_id: str
+    question: str
+    tree_id: str
+    nodes: tuple[int, ...]
+
+
+Row = TypeVar("Row", SFTRow, PairRow, LabelRow)
+_KINDS: dict[type, str] = {SFTRow: "SFT rows", PairRow: "preference pairs", LabelRow: "labelled trajectories"}
 
 
 def write_rows(folder: Path, kind: type[Row], rows: Iterable[Row], *, source: str, settings: Mapping[str, Any]) -> None:
@@ -88,6 +101,7 @@ def _schema(kind: type[Row]) -> "pa.Schema":
         Scope: pa.string(),
         int: pa.int64(),
         float: pa.float64(),
+        bool: pa.bool_(),
         tuple[int, ...]: pa.list_(pa.int64()),
     }
     return pa.schema({f.name: types[f.type] for f in fields(kind)})

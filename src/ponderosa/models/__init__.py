@@ -3,7 +3,7 @@
 The classes that need torch stay behind their own modules: `transformers_policy` and `transformers_reward`.
 """
 
-from ponderosa.core import Policy, Reward, StepFormat
+from ponderosa.core import Grader, Policy, PonderosaError, Reward, StepFormat
 from ponderosa.models.journal import Journal, JournaledPolicy, JournaledReward
 from ponderosa.models.scripted import ScriptedGrader, ScriptedPolicy, ScriptedReward
 
@@ -14,6 +14,7 @@ __all__ = [
     "ScriptedGrader",
     "ScriptedPolicy",
     "ScriptedReward",
+    "load_grader",
     "load_policy",
     "load_reward",
 ]
@@ -28,6 +29,13 @@ def load_policy(spec: str) -> Policy:
     from ponderosa.models.transformers_policy import TransformersPolicy
 
     return TransformersPolicy(spec)
+
+
+def load_grader(spec: str) -> Grader:
+    """A scripted grader: `scripted:FILE`. Raises `PonderosaError`."""
+    if not spec.startswith(_SCRIPTED):
+        raise PonderosaError(f"there is no grader {spec}: name scripted:FILE, or none for the mathematical one")
+    return ScriptedGrader.from_file(spec.removeprefix(_SCRIPTED))
 
 
 def load_reward(spec: str, format: StepFormat) -> Reward:

@@ -1,10 +1,14 @@
 """Search: one file an algorithm, all over the same protocols, all giving a `Tree`."""
 
 from ponderosa.search.answer import AGGREGATIONS, ANSWER_RULES, Choice, merge_answers, trajectory_score
+from ponderosa.search.beam import BeamSettings, beam
+from ponderosa.search.budget import Budget
 from ponderosa.search.concurrent import search_all
 from ponderosa.search.expansion import Backends
 from ponderosa.search.mcts import MCTSSettings, mcts
-from ponderosa.search.methods import METHODS, Method, SearchSettings, search
+from ponderosa.search.methods import METHODS, SEARCHES, Method, SearchSettings, search
+from ponderosa.search.official import OfficialSettings, official_beam, official_mcts
+from ponderosa.search.presets import PRESETS, Preset
 from ponderosa.search.sampling import SampleSettings, sample, score_paths
 from ponderosa.search.selection import uct
 
@@ -12,14 +16,23 @@ __all__ = [
     "AGGREGATIONS",
     "ANSWER_RULES",
     "METHODS",
+    "PRESETS",
+    "SEARCHES",
     "Backends",
+    "BeamSettings",
+    "Budget",
     "Choice",
     "MCTSSettings",
     "Method",
+    "OfficialSettings",
+    "Preset",
     "SampleSettings",
     "SearchSettings",
+    "beam",
     "mcts",
     "merge_answers",
+    "official_beam",
+    "official_mcts",
     "sample",
     "score_paths",
     "search",

@@ -2,14 +2,24 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ponderosa.core import Grader, Tree
 from ponderosa.search.answer import ANSWER_RULES, AnswerRule, Choice
 from ponderosa.search.beam import BeamSettings, beam
 from ponderosa.search.expansion import Backends
 from ponderosa.search.mcts import MCTSSettings, mcts
+from ponderosa.search.official import OfficialSettings, official_beam, official_mcts
 from ponderosa.search.sampling import SampleSettings, sample
+
+SEARCHES: dict[str, tuple[Callable[..., Awaitable[Tree]], type[Any]]] = {
+    "sample": (sample, SampleSettings),
+    "mcts": (mcts, MCTSSettings),
+    "beam": (beam, BeamSettings),
+    "official_mcts": (official_mcts, OfficialSettings),
+    "official_beam": (official_beam, OfficialSettings),
+}
+"""Every algorithm: called with (problem id, question, backends, settings, seed, index) it gives a tree."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,8 @@ class Cell:
     decoder: Decoder = field(default_factory=Decoder)
     """Of its reports."""
     unsent: bytearray = field(default_factory=bytearray, repr=False)
+    blocked: bool = False
+    """Its socket is full: what is unsent waits for that."""
 
     @property
     def gone(self) -> bool:
@@ -84,6 +86,7 @@ class Jail:
         self._cells: dict[int, Cell] = {}  # by descriptor: channels and standard outputs
         self._by_pid: dict[int, Cell] = {}
         self._dying: set[int] = set()
+        self._told: set[Cell] = set()
         self._clone = seccomp.clone_number()
         self.zygote, self._listener, self.fence = self._start(start)
         epoll.register(self._listener, select.EPOLLIN)
@@ -133,11 +136,16 @@ class Jail:
         return made
 
     def tell(self, to: Cell, message: dict[str, Any]) -> None:
-        """Sends a frame."""
-        waits = bool(to.unsent)
+        """Queues a frame, which leaves with `send_all`."""
         to.unsent += encode(message)
-        if not waits:
-            self._push(to)
+        self._told.add(to)
+
+    def send_all(self) -> None:
+        """Sends what was told to cells since the last time, to each in one piece."""
+        while self._told:
+            to = self._told.pop()
+            if not to.gone:
+                self._push(to)
 
     def drain(self, of: Cell, limit: int) -> None:
         """Takes what was printed and has not been read yet, until it is more than `limit` bytes in all."""
@@ -294,15 +302,15 @@ class Jail:
     # -- descriptors
 
     def _push(self, to: Cell) -> None:
-        waited = len(to.unsent)
         try:
             del to.unsent[: to.channel.send(to.unsent)]
         except BlockingIOError:
             pass
         except (BrokenPipeError, ConnectionResetError):
             to.unsent.clear()  # its end shows when it is heard
-        if to.unsent or waited:
-            events = select.EPOLLIN | (select.EPOLLOUT if to.unsent else 0)
+        if to.blocked or to.unsent:
+            to.blocked = bool(to.unsent)
+            events = select.EPOLLIN | (select.EPOLLOUT if to.blocked else 0)
             self._epoll.modify(to.channel.fileno(), events)
 
     def _watch(self, made: Cell) -> None:

@@ -64,7 +64,7 @@ class Settings:
     warm_bytes: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Job:
     """A program to be run: whole in a fresh process, or, if it is one `step` of a search, by a shortcut.
 
@@ -149,6 +149,7 @@ class Server:
         while not test.gone:
             if time.monotonic() > deadline:
                 raise OSError("the self-test of the sandbox did not end")
+            self._jail.send_all()
             for descriptor, events in self._epoll.poll(1.0):
                 self._jail.handle(descriptor, events)
         if work.report is None:
@@ -172,6 +173,7 @@ class Server:
             self._enforce()
             self._jail.reap()
             self._place()
+            self._jail.send_all()
             if self._unsent:
                 self._flush()
 
@@ -209,9 +211,10 @@ class Server:
         """The key of the process that it shares with its group; None if it is to be run by itself."""
         if job.group is None or not self._settings.share:
             return None
-        before = job.code[: job.after]
-        if self._settings.snapshots and (before in self._slow or _program_key(before) in self._warm):
-            return None
+        if job.after and self._settings.snapshots:
+            before = job.code[: job.after]
+            if before in self._slow or _program_key(before) in self._warm:
+                return None
         return f"group {job.group}"
 
     def _run_shared(self, job: Job, key: str, cell: Cell | None) -> None:

@@ -11,6 +11,8 @@ solve(x**2 - 5*x + 6, x); solve([x + y - 3, x - y - 1], [x, y])
 str(simplify((x**2 - 1) / (x - 1))); factor(x**3 - x); expand((x + y)**3); latex(Rational(3, 4) * sqrt(x))
 integrate(x**2 * sin(x), x); diff(exp(x) * log(x), x); limit(sin(x) / x, x, 0); summation(x, (x, 1, 10))
 Matrix([[1, 2], [3, 4]]).det(); binomial(10, 3); factorint(360); N(pi, 20); solve(x > 2, x)
+str(solve(x**2 - 3*x + 1, x)); str(solve(2*x**2 + x + 5, x)); str(solve(x**3 - 2*x + 1, x)); str(solve(Eq(2**x, 8), x))
+str(solve([x**2 + y**2 - 25, x - y - 1], [x, y])); str(simplify(sin(x)**2 + cos(x)**2)); str(nsimplify(0.75))
 """
 
 
