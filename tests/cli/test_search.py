@@ -76,9 +76,9 @@ def test_a_search_exports_what_the_official_code_wrote(tmp_path, run, capsys):
 @golden
 def test_a_second_run_does_nothing_and_another_setting_is_an_error(tmp_path, capsys):
     folder = search(tmp_path, "b_sft_sample_mcts")
-    forest = {path: path.stat().st_mtime_ns for path in (folder / "forest").iterdir()}
+    forest = {path: path.stat().st_mtime_ns for path in (folder / "forest").rglob("*")}
     search(tmp_path, "b_sft_sample_mcts")
-    assert {path: path.stat().st_mtime_ns for path in (folder / "forest").iterdir()} == forest
+    assert {path: path.stat().st_mtime_ns for path in (folder / "forest").rglob("*")} == forest
     search(tmp_path, "b_sft_sample_mcts", "--seed", "3", code=1)
     assert "seed: 0 -> 3" in capsys.readouterr().err
 

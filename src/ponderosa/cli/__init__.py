@@ -18,6 +18,8 @@ app = App(
 app.command("ponderosa.cli.evolve:evolve", name="evolve", help="Evolve a model on problems with known answers.")
 app.command("ponderosa.cli.solve:solve", name="solve", help="Answer a question and print the steps.")
 app.command("ponderosa.cli.search:search", name="search", help="Search problems and keep the trees.")
+app.command("ponderosa.cli.eval:evaluation", name="eval", help="Compare methods: accuracy against compute.")
+app.command("ponderosa.cli.eval:compare", name="compare", help="The paired differences between two evaluations.")
 app.command(
     "ponderosa.cli.export:export", name="export", help="Write trees as training data, or as the official code does."
 )

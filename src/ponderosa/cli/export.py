@@ -12,7 +12,7 @@ from ponderosa.cluster.shard import read_problems
 from ponderosa.core import PonderosaError, StepFormat, make_format
 from ponderosa.evolution import Run
 from ponderosa.evolution.run import RECIPE, write_whole
-from ponderosa.evolution.searching import FOREST, SETTINGS, SearchRun
+from ponderosa.evolution.searching import SETTINGS, SearchRun, forests
 from ponderosa.forest import (
     OFFICIAL,
     LabelRow,
@@ -48,11 +48,11 @@ def export(run: Path, *, format: Format, out: Path, round: int | None = None, to
     top
         Trajectories for each problem, for `sft`.
     """
-    forests, steps, official, answers = _source(run, round)
+    sources, steps, official, answers = _source(run, round)
     if out.exists():
         raise PonderosaError(f"{out} exists: choose another --out, or remove it")
     source = f"{run}" + (f", round {round}" if round is not None else "")
-    trees = (tree for forest in forests for tree in read_forest(forest))
+    trees = (tree for forest in sources for tree in read_forest(forest))
     if format in ("rstar", "tree"):
         records = (official_record(t, answers.get(t.problem_id)) if format == "rstar" else t.to_json() for t in trees)
         count = _write_lines(out, records)
@@ -78,19 +78,20 @@ def _source(run: Path, round: int | None) -> tuple[list[Path], StepFormat, bool,
     """The run's forests, the format of its steps, whether it is the official one, and the problems' answers."""
     if (run / SETTINGS).exists():
         settings = SearchRun.of(run)
-        answers = {problem.id: problem.answer for problem in read_problems(run / "problems.jsonl")}
-        if not (run / FOREST).is_dir():
-            raise PonderosaError(f"{run} holds no finished search yet")
-        return [run / FOREST], make_format(settings.format), settings.format.startswith("rstar-official"), answers
+        found = forests(run)
+        if not found or not list(found[0].glob("*.parquet")):
+            raise PonderosaError(f"{run} holds no finished search yet: go on with the same `ponderosa search`")
+        answers = {problem.id: problem.answer for problem in read_problems(found[0] / "problems.jsonl")}
+        return found, make_format(settings.format), settings.format.startswith("rstar-official"), answers
     if not (run / RECIPE).exists():
         raise PonderosaError(f"{run} is not a run: name a folder made by `ponderosa search` or `ponderosa evolve`")
     Run.recipe_of(run)
     numbers = [round] if round is not None else range(99, 0, -1)
     for number in numbers:
-        forests = sorted((run / f"round-{number}" / "search").glob("tree-*"))
-        if forests:
-            problems = (problem for forest in forests for problem in read_problems(forest / "problems.jsonl"))
-            return forests, make_format("rstar"), False, {problem.id: problem.answer for problem in problems}
+        found = sorted((run / f"round-{number}" / "search").glob("tree-*"))
+        if found:
+            problems = (problem for forest in found for problem in read_problems(forest / "problems.jsonl"))
+            return found, make_format("rstar"), False, {problem.id: problem.answer for problem in problems}
     raise PonderosaError(f"{run} holds no search" + (f" of round {round}" if round is not None else " yet"))
 
 

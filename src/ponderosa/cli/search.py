@@ -9,10 +9,10 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from ponderosa.core import PonderosaError, Tree, Usage
-from ponderosa.evolution.recipe import WorkerSettings, assignment
-from ponderosa.evolution.searching import FOREST, SearchRun, check, run_search
+from ponderosa.evolution.recipe import assignment, parse
+from ponderosa.evolution.searching import FOREST, SearchRun, check, forests, run_search
 from ponderosa.forest import read_forest
-from ponderosa.search import PRESETS, Budget
+from ponderosa.search import PRESETS
 from ponderosa.view.progress import progress
 
 
@@ -102,25 +102,29 @@ def search(
     settings |= dict(map(assignment, set))
     if chosen and chosen.needs_reward and reward is None:
         raise PonderosaError(f"the preset {preset} needs a reward model: name one with --reward")
-    run = SearchRun(
-        search=name,
-        settings=settings,
-        format=format or (chosen.format if chosen else "rstar"),
-        few_shot=few_shot.read_text(encoding="utf-8") if few_shot else "",
-        policy=policy,
-        reward=reward,
-        grader=grader,
-        judged=chosen.judged if judged is None and chosen else bool(judged),
-        trees=trees,
-        seed=seed,
-        budget=Budget(tokens, calls, seconds),
-        workers=WorkerSettings(processes=processes, concurrency=concurrency),
+    run = parse(
+        SearchRun,
+        {
+            "search": name,
+            "settings": settings,
+            "format": format or (chosen.format if chosen else "rstar"),
+            "few_shot": few_shot.read_text(encoding="utf-8") if few_shot else "",
+            "policy": policy,
+            "reward": reward,
+            "grader": grader,
+            "judged": chosen.judged if judged is None and chosen else bool(judged),
+            "trees": trees,
+            "seed": seed,
+            "budget": {"tokens": tokens, "calls": calls, "seconds": seconds},
+            "workers": {"processes": processes, "concurrency": concurrency},
+        },
+        "these settings",
     )
     check(run)
     console = Console()
     with run.claim(out), progress(console) as shown:
         asyncio.run(run_search(out, run, problems, shown))
-    _summarise(list(read_forest(out / FOREST)), run, console)
+    _summarise([tree for forest in forests(out) for tree in read_forest(forest)], run, console)
     console.print(f"trees: {out / FOREST}\nNext:  ponderosa export {out} --format tree --out FILE")
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,12 @@ class Shard:
     lies beside `out` until that is written.
     """
 
-    problems: str
-    start: int
-    stop: int
-    out: str
     policy: str | None
     kind: str
+    problems: str = ""
+    start: int = 0
+    stop: int = 0
+    out: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
     reward: str | None = None
     judged: bool = False
@@ -62,6 +62,19 @@ class ShardProgress:
 
     def __add__(self, other: "ShardProgress") -> "ShardProgress":
         return ShardProgress(*(a + b for a, b in zip(asdict(self).values(), asdict(other).values(), strict=True)))
+
+
+def spread(template: Shard, folder: Path, problems: Sequence[Problem], size: int) -> list[Shard]:
+    """The shards, of at most `size` problems, that search `problems` as `template` says, into `folder`."""
+    if not problems:
+        return []
+    listed = folder / "problems.jsonl"
+    if not listed.exists():
+        write_problems(listed, problems)
+    return [
+        replace(template, problems=str(listed), start=start, stop=stop, out=str(folder / f"shard-{number:05}.parquet"))
+        for number, (start, stop) in enumerate(shards(len(problems), size))
+    ]
 
 
 def write_problems(path: Path, problems: Iterable[Problem]) -> None:

@@ -34,6 +34,7 @@ class Node:
     errors: int = 0
     """Consecutive code errors up to this step."""
     tokens: int = 0
+    """What was generated for it; the root's are those of the question's prompt."""
     prior: float | None = None
     expanded: bool = False
     children: list[int] = field(default_factory=list)

@@ -6,10 +6,11 @@ from typing import Any
 
 from ponderosa.core import Outcome, Problem, Tree
 from ponderosa.evaluation import Accuracy, Sampled, metrics, statistics
+from ponderosa.evaluation.answers import chosen_answers, graded_samples
 from ponderosa.evolution.stages import Forest, SearchPlan, Stages, solved
 from ponderosa.forest import PairRow, SFTRow, preference_pairs
 from ponderosa.grading import MathGrader
-from ponderosa.search import AGGREGATIONS, ANSWER_RULES, SampleSettings, merge_answers
+from ponderosa.search import AGGREGATIONS, SampleSettings
 
 TREE_RULES = ("best_terminal", "weighted", "majority")
 """How the answer of an MCTS tree may be chosen; the first where there are no dev problems to choose on."""
@@ -202,28 +203,12 @@ def _entry(accuracy: Accuracy, k: int | None) -> dict[str, Any]:
 
 
 async def _sampled(forest: Forest, grader: MathGrader) -> list[Sampled]:
-    """The samples of a forest, answers merged and graded."""
-    problems = {problem.id: problem for problem in forest.problems}
-    sampled = []
-    for tree in forest.trees():
-        answers = list(dict.fromkeys(tree.nodes[end].answer or "" for end in tree.answered()))
-        keys = dict(zip(answers, await merge_answers(answers, grader), strict=True))
-        right = {key for key in keys.values() if (await grader.grade(key, problems[tree.problem_id])).correct}
-        sampled.append(Sampled.from_tree(tree, keys, right))
-    return sampled
+    return await graded_samples(forest.trees(), {problem.id: problem for problem in forest.problems}, grader)
 
 
 async def _by_rule(forest: Forest, grader: MathGrader) -> dict[str, Accuracy]:
     """By rule the accuracy of the answers that it reads from the forest's trees; nothing for an empty forest."""
-    return {rule: await _chosen(forest, grader, rule) for rule in TREE_RULES} if forest.problems else {}
-
-
-async def _chosen(forest: Forest, grader: MathGrader, rule: str) -> Accuracy:
+    if not forest.problems:
+        return {}
     problems = {problem.id: problem for problem in forest.problems}
-    rates, tokens = [], 0
-    for tree in forest.trees():
-        choice = await ANSWER_RULES[rule](tree, grader, "last")
-        correct = choice is not None and (await grader.grade(choice.answer, problems[tree.problem_id])).correct
-        rates.append(float(correct))
-        tokens += tree.usage.generated_tokens
-    return Accuracy(statistics.mean_of_rates(rates), tokens / len(rates), tuple(rates))
+    return {rule: await chosen_answers(forest.trees(), problems, grader, rule) for rule in TREE_RULES}

@@ -4,13 +4,14 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Protocol
 
 import yaml
 
+from ponderosa.cluster import Shard, ShardProgress, WorkerPool
 from ponderosa.core import PonderosaError
 from ponderosa.evolution.recipe import Recipe, differences, parse_recipe
 
@@ -36,6 +37,27 @@ class Observer(Protocol):
     """Who is told of a run's progress."""
 
     def stage(self, name: str, total: int | None = None, *, done: int = 0, unit: str = "problems") -> StageView: ...
+
+
+async def run_shards(pool: WorkerPool, work: Sequence[Shard], title: str, observer: Observer) -> None:
+    """Runs the shards that are not done, all at once, so that the end of one forest fills up with the others."""
+    waiting = [shard for shard in work if not shard.done]
+    if not waiting:
+        return
+    before = sum(shard.stop - shard.start for shard in work if shard.done)
+    judged = all(shard.judged for shard in waiting)
+    view = observer.stage(title, sum(shard.stop - shard.start for shard in work), done=before)
+
+    def update(progress: ShardProgress) -> None:
+        view.update(
+            done=before + progress.done,
+            solved=progress.solved if judged else None,
+            tokens=progress.tokens,
+            executions=progress.executions,
+        )
+
+    await pool.run(waiting, update)
+    view.finish()
 
 
 class Run:

@@ -8,11 +8,11 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from ponderosa.cluster import Shard, ShardProgress, WorkerPool
-from ponderosa.cluster.shard import read_problems, shards, write_problems
-from ponderosa.core import FORMATS, PonderosaError
+from ponderosa.cluster import Shard, WorkerPool
+from ponderosa.cluster.shard import read_problems, spread
+from ponderosa.core import FORMATS, PonderosaError, Problem
 from ponderosa.evolution.recipe import Part, WorkerSettings, known, parse
-from ponderosa.evolution.run import Observer, claimed, snapshot
+from ponderosa.evolution.run import Observer, claimed, run_shards, snapshot
 from ponderosa.execution import ExecutionSettings
 from ponderosa.search import SEARCHES, Budget
 
@@ -45,6 +45,24 @@ class SearchRun(Part):
         """The settings of the run at `path`. Raises `PonderosaError` if there is none."""
         return parse(cls, snapshot(path, SETTINGS, "search"), str(path / SETTINGS))
 
+    def template(self, tree: int) -> Shard:
+        """What all shards of the problems' tree number `tree` have in common."""
+        return Shard(
+            self.policy,
+            self.search,
+            settings=self.settings,
+            reward=self.reward,
+            judged=self.judged,
+            seed=self.seed,
+            index=tree,
+            concurrency=self.workers.concurrency,
+            execution=asdict(self.execution),
+            format=self.format,
+            few_shot=self.few_shot,
+            grader=self.grader,
+            budget=asdict(self.budget),
+        )
+
     @contextmanager
     def claim(self, path: Path) -> Iterator[None]:
         """The run's folder, new or to go on with. Raises `PonderosaError` if it was begun with other settings."""
@@ -64,57 +82,35 @@ def check(run: SearchRun) -> None:
         raise PonderosaError(f"{run.search} has no setting {', '.join(unknown)}; it has {', '.join(names)}")
 
 
-async def run_search(path: Path, run: SearchRun, problems: Path, observer: Observer) -> ShardProgress:
+def read_all(path: Path) -> list[Problem]:
+    """The problems of a file. Raises `PonderosaError` if there is none."""
+    problems = list(read_problems(path))
+    if not problems:
+        raise PonderosaError(f"{path} holds no problems")
+    if len({problem.id for problem in problems}) < len(problems):
+        raise PonderosaError(f"{path}: two problems have one id; give each its own, or leave ids out")
+    return problems
+
+
+async def run_search(path: Path, run: SearchRun, problems: Path, observer: Observer) -> None:
     """Searches the problems of a file into `path`/forest, or goes on with that."""
-    found = list(read_problems(problems))
-    if not found:
-        raise PonderosaError(f"{problems} holds no problems")
+    found = read_all(problems)
     if run.judged and (unanswered := [problem.id for problem in found if problem.answer is None]):
         raise PonderosaError(f"problem {unanswered[0]} has no answer, which a search that makes data learns from")
-    copy = path / "problems.jsonl"
-    if not copy.exists():
-        write_problems(copy, found)
-    elif [p.id for p in read_problems(copy)] != [p.id for p in found]:
-        raise PonderosaError(f"{path} was begun with other problems: choose another --out")
+    folders = [path / FOREST / f"tree-{tree}" for tree in range(run.trees)]
+    for folder in folders:
+        listed = folder / "problems.jsonl"
+        if listed.exists() and list(read_problems(listed)) != found:
+            raise PonderosaError(f"{path} was begun with other problems: choose another --out")
     work = [
-        Shard(
-            problems=str(copy),
-            start=start,
-            stop=stop,
-            out=str(path / FOREST / f"tree-{tree}-shard-{number:05}.parquet"),
-            policy=run.policy,
-            kind=run.search,
-            settings=run.settings,
-            reward=run.reward,
-            judged=run.judged,
-            seed=run.seed,
-            index=tree,
-            concurrency=run.workers.concurrency,
-            execution=asdict(run.execution),
-            format=run.format,
-            few_shot=run.few_shot,
-            grader=run.grader,
-            budget=asdict(run.budget),
-        )
-        for tree in range(run.trees)
-        for number, (start, stop) in enumerate(shards(len(found), run.workers.shard))
+        shard
+        for tree, folder in enumerate(folders)
+        for shard in spread(run.template(tree), folder, found, run.workers.shard)
     ]
-    waiting = [shard for shard in work if not shard.done]
-    done = sum(shard.stop - shard.start for shard in work) - sum(shard.stop - shard.start for shard in waiting)
-    total = len(found) * run.trees
-    if not waiting:
-        return ShardProgress(done=total)
-    view = observer.stage("search", total, done=done)
+    async with WorkerPool(run.workers.processes, path / "logs") as pool:
+        await run_shards(pool, work, "search", observer)
 
-    def update(progress: ShardProgress) -> None:
-        view.update(
-            done=done + progress.done,
-            solved=progress.solved if run.judged else None,
-            tokens=progress.tokens,
-            executions=progress.executions,
-        )
 
-    async with WorkerPool(min(run.workers.processes, len(waiting)), path / "logs") as pool:
-        progress = await pool.run(waiting, update)
-    view.finish()
-    return progress
+def forests(path: Path) -> list[Path]:
+    """The forests of the run at `path`, one for each tree of its problems."""
+    return sorted((path / FOREST).glob("tree-*"))

@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from ponderosa.cluster import Shard, ShardProgress, WorkerPool
-from ponderosa.cluster.shard import shards, write_problems
+from ponderosa.cluster import Shard, WorkerPool
+from ponderosa.cluster.shard import spread
 from ponderosa.core import CodeFormat, PonderosaError, Problem, Tree, derive_seed
 from ponderosa.evolution.problems import ProblemSource, problem_source
 from ponderosa.evolution.recipe import Recipe
-from ponderosa.evolution.run import Observer, Run
+from ponderosa.evolution.run import Observer, Run, run_shards
 from ponderosa.forest import PairRow, SFTRow, preference_pairs, read_forest, read_rows, sft_rows, write_rows
 from ponderosa.search import MCTSSettings, SampleSettings
 from ponderosa.training import Launcher, Progress
@@ -74,53 +74,34 @@ class Stages:
 
     async def search(self, title: str, plans: Sequence[SearchPlan], policy: str, reward: str | None) -> list[Forest]:
         """Carries out the plans, all at once, so that the end of one fills up with the others."""
-        work: list[Shard] = []
-        for plan in plans:
-            problems = plan.path / "problems.jsonl"
-            if not problems.exists():
-                write_problems(problems, plan.problems)
-            work += [
+        recipe = self.recipe
+        work = [
+            shard
+            for plan in plans
+            for shard in spread(
                 Shard(
-                    problems=str(problems),
-                    start=start,
-                    stop=stop,
-                    out=str(plan.path / f"shard-{number:05}.parquet"),
-                    policy=policy,
-                    kind=plan.kind,
+                    policy,
+                    plan.kind,
                     settings=asdict(plan.settings),
                     reward=reward if plan.rewarded else None,
                     judged=plan.judged,
                     seed=plan.seed,
                     index=plan.index,
-                    concurrency=self.recipe.workers.concurrency,
-                    execution=asdict(self.recipe.execution),
-                )
-                for number, (start, stop) in enumerate(shards(len(plan.problems), self.recipe.workers.shard))
-                if plan.problems
-            ]
-        waiting = [shard for shard in work if not shard.done]
-        if waiting:
-            before = sum(shard.stop - shard.start for shard in work if shard.done)
-            total = sum(shard.stop - shard.start for shard in work)
-            judged = all(shard.judged for shard in waiting)
-            view = self.observer.stage(title, total, done=before)
-
-            def update(progress: ShardProgress) -> None:
-                view.update(
-                    done=before + progress.done,
-                    solved=progress.solved if judged else None,
-                    tokens=progress.tokens,
-                    executions=progress.executions,
-                )
-
-            await self._pool.run(waiting, update)
-            view.finish()
+                    concurrency=recipe.workers.concurrency,
+                    execution=asdict(recipe.execution),
+                ),
+                plan.path,
+                plan.problems,
+                recipe.workers.shard,
+            )
+        ]
+        await run_shards(self._pool, work, title, self.observer)
         return [Forest(plan.path, tuple(plan.problems)) for plan in plans]
 
     async def score(self, number: int, forest: Path, out: Path, reward: str) -> Path:
         """Scores the steps of a forest's trees anew, into the folder `out`."""
         work = [
-            Shard(str(file), 0, 0, str(out / file.name), None, "score", reward=reward)
+            Shard(None, "score", problems=str(file), out=str(out / file.name), reward=reward)
             for file in sorted(forest.glob("shard-*.parquet"))
         ]
         with self.run.timed(number, "evaluation"):

@@ -54,6 +54,8 @@ async def propose(tree: Tree, node: int, n: int, sampling: Sampling, backends: B
     completions = await backends.policy.propose(prompt, n, sampling, seed)
     usage = tree.usage
     usage.policy_calls += 1
+    if node == 0:
+        tree.nodes[0].tokens = completions[0].prompt_tokens if completions else 0
     for completion in completions:
         usage.prompt_tokens += completion.prompt_tokens
         usage.cached_tokens += completion.cached_tokens

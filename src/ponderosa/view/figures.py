@@ -33,7 +33,7 @@ COLORS = {
 }
 """The name of each colour in the style sheet, and its value on a light page. No two values are alike."""
 
-_SERIES = tuple(color for name, color in COLORS.items() if name.startswith("series"))
+SERIES = tuple(color for name, color in COLORS.items() if name.startswith("series"))
 _METHOD_ORDER = ("greedy", "majority", "best_of_n", "weighted", "mcts", "pass_at_k")
 _MARKERS = "osD^Pv"  # shapes, so that colour is never the only sign
 _SIZE = (5.4, 3.8)  # inches: small enough that the text is still read where a phone shows the picture at full width
@@ -43,7 +43,7 @@ def accuracy(results: Results) -> "Figure":
     """Accuracy by round of every method that was evaluated, with 95 % intervals."""
     measured = methods(results)
     common = counted(rate for _, rates in measured.values() for rate in rates)
-    figure, axes = _axes(", ".join(filter(None, ["Accuracy on held-out problems", common])), "%")
+    figure, axes = new_axes(", ".join(filter(None, ["Accuracy on held-out problems", common])), "%")
     for key, (name, rates) in measured.items():
         own = "" if common else counted(rates)
         _line(axes, rates, f"{name} ({own})" if own else name, _METHOD_ORDER.index(key), dashed=key == "pass_at_k")
@@ -53,7 +53,7 @@ def accuracy(results: Results) -> "Figure":
 
 def coverage(results: Results) -> "Figure":
     """The share of problems with at least one correct trajectory by round, with 95 % intervals."""
-    figure, axes = _axes("Problems with a correct trajectory", "%")
+    figure, axes = new_axes("Problems with a correct trajectory", "%")
     for i, (name, rates) in enumerate(coverages(results).values()):
         _line(axes, rates, name, i)
     _finish(figure, axes, results)
@@ -62,10 +62,10 @@ def coverage(results: Results) -> "Figure":
 
 def stacked(results: Results, key: str, title: str, unit: str) -> "Figure":
     """The parts of each round's `seconds` or `tokens`, on top of each other."""
-    figure, axes = _axes(title, unit)
+    figure, axes = new_axes(title, unit)
     bottom = [0.0] * len(results["rounds"])
     for i, (name, values) in enumerate(parts(results, key).items()):
-        color = _SERIES[i % len(_SERIES)]
+        color = SERIES[i % len(SERIES)]
         axes.bar(range(len(values)), values, 0.6, bottom=bottom, label=name.replace("_", " "), color=color)
         bottom = [a + b for a, b in zip(bottom, values, strict=True)]
     axes.yaxis.set_major_formatter(lambda value, _: short(value))
@@ -75,10 +75,10 @@ def stacked(results: Results, key: str, title: str, unit: str) -> "Figure":
 
 def q_values(values: Mapping[str, Sequence[float]]) -> "Figure":
     """The distribution of Q over the visited steps of each named set of trees, in percent of its steps."""
-    figure, axes = _axes("Q-values of visited steps", "% of steps")
+    figure, axes = new_axes("Q-values of visited steps", "% of steps")
     for i, (name, numbers) in enumerate(values.items()):
         weights = [100 / len(numbers)] * len(numbers)
-        color = _SERIES[i % len(_SERIES)]
+        color = SERIES[i % len(SERIES)]
         axes.hist(
             numbers, bins=20, range=(-1, 1), weights=weights, histtype="step", linewidth=1.8, label=name, color=color
         )
@@ -119,7 +119,8 @@ def _same_bytes(salt: str = "ponderosa") -> "AbstractContextManager[None]":
     return rc_context({"svg.fonttype": "none", "svg.hashsalt": salt})
 
 
-def _axes(title: str, unit: str) -> "tuple[Figure, Axes]":
+def new_axes(title: str, unit: str) -> "tuple[Figure, Axes]":
+    """An empty picture in the house's style. Raises `PonderosaError` without matplotlib."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
@@ -146,7 +147,7 @@ def _line(axes: "Axes", rates: Sequence[Rate | None], name: str, place: int, *, 
         [100 * rate.value for _, rate in known],
         yerr=(below, above),
         label=name,
-        color=_SERIES[place],
+        color=SERIES[place],
         marker=_MARKERS[place],
         linestyle="--" if dashed else "-",
         markersize=4.5,

@@ -1,0 +1,108 @@
+"""Accuracy against compute: what each method buys at each budget, on the same problems.
+
+Costs are a problem's means. Generated tokens are those of all samples and candidates. FLOPs are 2 x parameters x tokens
+(Kaplan et al., arXiv 2001.08361, section 2.1), of the policy and of the reward model, each text read or written once,
+as by servers that keep prefixes: the policy reads the question's prompt and writes what it generates, the reward model
+reads the prompt and the steps that it scores.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ponderosa.core import Tree
+from ponderosa.evaluation.metrics import Accuracy, Sampled, best_of, majority, pass_at, weighted_vote
+from ponderosa.evaluation.statistics import Estimate, paired_difference
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Parameters of the models; None where they are not known."""
+
+    policy: int | None = None
+    reward: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """A problem's mean cost in tokens: generated, of prompts that were computed, and read by the reward model."""
+
+    generated: float
+    prompt: float
+    rewarded: float = 0.0
+
+    def flops(self, sizes: Sizes) -> float | None:
+        """None where a size is not known."""
+        if sizes.policy is None or (self.rewarded and sizes.reward is None):
+            return None
+        return 2.0 * sizes.policy * (self.generated + self.prompt) + 2.0 * (sizes.reward or 0) * self.rewarded
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A method at a budget. `choice` says how its answer was chosen, where that was chosen on dev problems."""
+
+    method: str
+    budget: int
+    accuracy: Accuracy
+    cost: Cost
+    choice: str = ""
+
+    def to_json(self, sizes: Sizes) -> dict[str, Any]:
+        right = "".join(str(int(rate)) for rate in self.accuracy.rates) if self.method != "pass" else None
+        return {
+            "method": self.method,
+            "budget": self.budget,
+            **self.accuracy.to_json(),
+            "cost": asdict(self.cost),
+            "flops": self.cost.flops(sizes),
+            "choice": self.choice,
+            "right": right,
+        }
+
+
+def cost_of(trees: Sequence[Tree]) -> Cost:
+    """The mean cost of searches."""
+    n = len(trees)
+    generated = sum(tree.usage.generated_tokens for tree in trees)
+    prompts = sum(tree.nodes[0].tokens for tree in trees)
+    return Cost(generated / n, prompts / n, sum(map(_rewarded, trees)) / n)
+
+
+def _rewarded(tree: Tree) -> int:
+    """Tokens of the steps that have a value, and of the prompt before them."""
+    valued = [node.tokens for node in tree.nodes if node.value is not None]
+    return sum(valued) + tree.nodes[0].tokens if valued else 0
+
+
+def sample_points(
+    sampled: Sequence[Sampled], cost: Cost, budgets: Sequence[int], choices: Mapping[str, str], rewarded: bool
+) -> list[Point]:
+    """The methods that share samples, at budgets of up to as many. A budget of k takes a problem's first k samples,
+    which are as good as k drawn for it; pass@k averages over all subsets of k.
+
+    `cost` is that of all samples; a part of them costs its part of the tokens and all of the prompt.
+    """
+    points = []
+    for k in budgets:
+        base = majority(sampled, k)
+        share = base.tokens / cost.generated if cost.generated else 1.0
+        plain = Cost(base.tokens, cost.prompt)
+        scored = Cost(base.tokens, cost.prompt, cost.rewarded * share)
+        points += [Point("majority", k, base, plain), Point("pass", k, pass_at(sampled, k), plain)]
+        if rewarded:
+            for name, metric in (("best_of_n", best_of), ("weighted", weighted_vote)):
+                how = choices.get(name, "last")
+                points.append(Point(name, k, metric(sampled, k, how), scored, how))
+    return points
+
+
+def against(points: Sequence[Point], method: str = "majority") -> dict[tuple[str, int], Estimate]:
+    """For each point the paired difference to the point of `method` whose generated tokens are nearest to its own."""
+    base = [point for point in points if point.method == method]
+    found = {}
+    for point in points:
+        if base and point.method not in (method, "pass"):
+            nearest = min(base, key=lambda other: abs(other.cost.generated - point.cost.generated))
+            found[point.method, point.budget] = paired_difference(nearest.accuracy.rates, point.accuracy.rates)
+    return found

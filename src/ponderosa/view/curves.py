@@ -1,0 +1,117 @@
+"""Accuracy against compute: a table, as Markdown and CSV, and a picture with a logarithmic axis of cost."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ponderosa.view.figures import COLORS, SERIES, new_axes, short
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Results = Mapping[str, Any]
+"""What `evaluating.results` gives."""
+
+NAMES = {
+    "greedy": "greedy",
+    "majority": "majority vote",
+    "best_of_n": "best of N",
+    "weighted": "weighted vote",
+    "beam": "beam search",
+    "dvts": "DVTS",
+    "mcts": "MCTS",
+    "pass": "pass@N",
+}
+_PALETTE = (*SERIES, "#0e7490", "#7c2d12")
+_COLUMNS = ("method", "budget", "choice", "n", "accuracy", "low", "high", "tokens", "flops", "against_majority")
+
+
+def markdown(results: Results) -> str:
+    """A row a method and budget: accuracy in percent with its 95 % interval, and what it costs a problem."""
+    lines = [
+        "| method | N | accuracy, % [95 %] | tokens | FLOPs | over majority at like tokens, points [95 %] | chosen |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for point in results["points"]:
+        difference = point["against_majority"]
+        lines.append(
+            f"| {NAMES[point['method']]} | {point['budget']} "
+            f"| {_percent(point['accuracy'])} [{_percent(point['low'])}, {_percent(point['high'])}] "
+            f"| {point['tokens']:,.0f} | {_scientific(point['flops'])} "
+            f"| {_points(difference) if difference else ''} | {point['choice']} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def table(results: Results) -> str:
+    """The same as CSV, shares as fractions."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, _COLUMNS, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for point in results["points"]:
+        difference = point["against_majority"]
+        writer.writerow({**point, "against_majority": difference["value"] if difference else ""})
+    return buffer.getvalue()
+
+
+def picture(results: Results, cost: str = "tokens") -> "Figure":
+    """Accuracy of every method over its mean `cost` a problem ("tokens" or "flops"), with 95 % intervals.
+
+    pass@N, dashed, is the ceiling of what choosing among samples can reach; greedy decoding is the floor.
+    """
+    unit = {"tokens": "generated tokens a problem", "flops": "FLOPs a problem, reward model included"}[cost]
+    n = max((point["n"] for point in results["points"]), default=0)
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    figure, axes = new_axes(f"Accuracy against compute, n = {n}", "%")
+    by_method: dict[str, list[Any]] = {}
+    for point in results["points"]:
+        if point[cost]:
+            by_method.setdefault(point["method"], []).append(point)
+    for place, (method, points) in enumerate(by_method.items()):
+        points = sorted(points, key=lambda point: point[cost])
+        values = [100 * point["accuracy"] for point in points]
+        axes.errorbar(
+            [point[cost] for point in points],
+            values,
+            yerr=(
+                [value - 100 * point["low"] for value, point in zip(values, points, strict=True)],
+                [100 * point["high"] - value for value, point in zip(values, points, strict=True)],
+            ),
+            label=NAMES[method],
+            color=_PALETTE[place % len(_PALETTE)],
+            marker="osD^Pv*X"[place % 8],
+            linestyle="--" if method == "pass" else "-",
+            markersize=4.5,
+            linewidth=1.6,
+            elinewidth=0.8,
+        )
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(lambda value, _: short(value))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel(unit, color=COLORS["muted"])
+    if by_method:
+        figure.legend(loc="outside lower left", ncols=3, frameon=False, fontsize=9)
+    return figure
+
+
+def compared(names: Sequence[str], differences: Mapping[tuple[str, int], Mapping[str, float]]) -> str:
+    """The paired differences between two evaluations, `names`, as Markdown."""
+    lines = [f"| method | N | {names[1]} over {names[0]}, points [95 %] | n |", "|---|---|---|---|"]
+    for (method, budget), difference in differences.items():
+        lines.append(f"| {NAMES[method]} | {budget} | {_points(difference)} | {difference['n']:.0f} |")
+    return "\n".join(lines) + "\n"
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f}"
+
+
+def _points(difference: Mapping[str, float]) -> str:
+    return f"{100 * difference['value']:+.1f} [{100 * difference['low']:+.1f}, {100 * difference['high']:+.1f}]"
+
+
+def _scientific(value: float | None) -> str:
+    return "" if value is None else f"{value:.2e}"

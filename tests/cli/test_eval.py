@@ -1,0 +1,114 @@
+"""`ponderosa eval` and `compare` through the command, with scripted models."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from ponderosa.cli import main
+from ponderosa.core import CodeFormat
+
+FORMAT = CodeFormat()
+SAMPLES = 8
+
+
+def ponderosa(*words: str) -> int:
+    with pytest.raises(SystemExit) as end:
+        main(list(words))
+    return int(end.value.code or 0)
+
+
+@pytest.fixture
+def scripts(tmp_path) -> Path:
+    """Problem i's answer is i. Samples say i, 0, i, 0, ...; the reward prefers what is not 0, but for problem 1."""
+    table, rewards, problems = {}, {}, []
+    for i in range(1, 6):
+        question = f"What is {i}?"
+        prompt = FORMAT.render(question).text
+        codes = [f"<code>\nprint({i if j % 2 == 0 else 0})\n" for j in range(SAMPLES)]
+        table[prompt] = [{"text": code, "stop_reason": "<end_of_code>"} for code in codes]
+        for value in (i, 0):
+            shown = FORMAT.with_output(f"<code>\nprint({value})\n<end_of_code>", str(value))
+            answer = f"\n<answer>\\boxed{{{value}}}\n"
+            table[prompt + shown] = [{"text": answer, "stop_reason": "<end_of_answer>"}] * SAMPLES
+            good = (value != 0) is (i != 1)
+            rewards[prompt + shown] = rewards[prompt + shown + answer + "<end_of_answer>"] = 0.5 if good else -0.5
+        problems.append({"id": str(i), "question": question, "answer": str(i)})
+    (tmp_path / "policy.json").write_text(json.dumps({"prompt_prefix": "", "table": table}))
+    (tmp_path / "reward.json").write_text(json.dumps({"prompt_prefix": "", "table": rewards}))
+    (tmp_path / "problems.jsonl").write_text("".join(json.dumps(p) + "\n" for p in problems))
+    return tmp_path
+
+
+def evaluate(scripts: Path, out: str, *more: str) -> dict[tuple[str, int], dict]:
+    words = ["--policy", f"scripted:{scripts}/policy.json", "--budgets", "1,2,4", "--processes", "1"]
+    assert ponderosa("eval", str(scripts / "problems.jsonl"), *words, "--out", str(scripts / out), *more) == 0
+    points = json.loads((scripts / out / "results.json").read_text())["points"]
+    return {(point["method"], point["budget"]): point for point in points}
+
+
+def test_methods_are_measured_at_each_budget(scripts):
+    points = evaluate(
+        scripts, "a", "--reward", f"scripted:{scripts}/reward.json", "--set", "beam.candidates=2", "--candidates", "2"
+    )
+    assert points["greedy", 1]["accuracy"] == 1.0
+    assert points["majority", 4]["accuracy"] == 1.0  # of equals the first
+    assert points["best_of_n", 1]["accuracy"] == 1.0
+    assert points["best_of_n", 4]["accuracy"] == points["mcts", 4]["accuracy"] == points["beam", 4]["accuracy"] == 0.8
+    assert points["pass", 1]["accuracy"] == pytest.approx(0.5)
+    assert points["pass", 4]["accuracy"] > points["pass", 2]["accuracy"] > 0.5
+    assert ("beam", 1) not in points  # narrower than one beam
+    assert points["best_of_n", 4]["against_majority"]["value"] == pytest.approx(-0.2)
+    assert points["majority", 4]["right"] == "11111"
+    assert all(point["low"] <= point["accuracy"] <= point["high"] for point in points.values())
+
+
+def test_it_writes_a_table_twice_and_pictures(scripts):
+    evaluate(scripts, "a")
+    rows = list(csv.DictReader((scripts / "a" / "table.csv").read_text().splitlines()))
+    assert {row["method"] for row in rows} == {"greedy", "majority", "pass"}
+    assert (scripts / "a" / "table.md").read_text().startswith("| method | N |")
+
+
+def test_a_second_run_searches_nothing_again_and_other_settings_are_an_error(scripts, capsys):
+    evaluate(scripts, "a")
+    made = {path: path.stat().st_mtime_ns for path in (scripts / "a" / "test").rglob("*.parquet")}
+    evaluate(scripts, "a")
+    assert {path: path.stat().st_mtime_ns for path in (scripts / "a" / "test").rglob("*.parquet")} == made
+    words = ["eval", str(scripts / "problems.jsonl"), "--policy", "scripted:x", "--out", str(scripts / "a")]
+    assert ponderosa(*words) == 1
+    assert "begun with other settings" in capsys.readouterr().err
+
+
+def test_two_evaluations_are_compared_problem_by_problem(scripts, capsys):
+    evaluate(scripts, "a", "--methods", "majority")
+    evaluate(scripts, "b", "--methods", "majority", "--seed", "1")
+    capsys.readouterr()
+    assert ponderosa("compare", str(scripts / "a"), str(scripts / "b")) == 0
+    shown = capsys.readouterr().out
+    assert "majority" in shown
+    assert "+0.0" in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--methods", "nonsense"], "there is no method nonsense: choose of greedy"),
+        (["--methods", "weighted"], "weighted needs a reward model"),
+        (["--budgets", "a,b"], "expected whole numbers"),
+        (["--budgets", "0"], "budgets of at least 1"),
+        (["--set", "c=1"], "name a setting of a search"),
+        (["--set", "mcts.nonsense=1"], "unknown keys nonsense"),
+        (["--format", "nonsense"], "there is no step format"),
+    ],
+)
+def test_wrong_input_is_one_line(scripts, capsys, words, message):
+    base = ["eval", str(scripts / "problems.jsonl"), "--policy", f"scripted:{scripts}/policy.json"]
+    assert ponderosa(*base, "--out", str(scripts / "a"), *words) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_a_folder_without_an_evaluation_is_named(tmp_path, capsys):
+    assert ponderosa("compare", str(tmp_path), str(tmp_path)) == 1
+    assert "not a finished evaluation" in capsys.readouterr().err
