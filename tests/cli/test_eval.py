@@ -53,6 +53,8 @@ def test_methods_are_measured_at_each_budget(scripts):
         scripts, "a", "--reward", f"scripted:{scripts}/reward.json", "--set", "beam.candidates=2", "--candidates", "2"
     )
     assert points["greedy", 1]["accuracy"] == 1.0
+    assert points["trees", 4]["accuracy"] == 0.8
+    assert points["trees", 4]["tokens"] == 4 * points["trees", 1]["tokens"]
     assert points["majority", 4]["accuracy"] == 1.0  # of equals the first
     assert points["best_of_n", 1]["accuracy"] == 1.0
     assert points["best_of_n", 4]["accuracy"] == points["mcts", 4]["accuracy"] == points["beam", 4]["accuracy"] == 0.8

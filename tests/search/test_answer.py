@@ -4,7 +4,7 @@ from fractions import Fraction
 import pytest
 
 from ponderosa.core import Outcome, Problem, Tree, Verdict
-from ponderosa.search import ANSWER_RULES, Choice, merge_answers, trajectory_score
+from ponderosa.search import ANSWER_RULES, Choice, TreeVotes, merge_answers, trajectory_score, tree_votes
 
 
 class Fractions:
@@ -70,3 +70,18 @@ def test_step_values_are_aggregated_as_probabilities(aggregation: str, score: fl
     for value in (0.5, -0.5, 0.0):
         node = tree.add(node, "s", value=value)
     assert trajectory_score(tree, node, aggregation) == pytest.approx(score)
+
+
+def test_several_trees_vote_by_their_best_terminals():
+    def tree(answer: str, q: float, worse: str = "9") -> Tree:
+        made = Tree("p", "?")
+        for text, value in ((answer, q), (worse, -1.0)):
+            node = made.add(0, text, outcome=Outcome.ANSWERED, answer=text)
+            made.nodes[node].visits, made.nodes[node].total = 1, value
+        return made
+
+    trees = [tree("1", 0.9), tree("2", 0.2), tree("2", 0.1), tree("2", 0.0), tree("3", -0.9)]
+    votes = asyncio.run(tree_votes(trees, Fractions()))
+    assert (votes.majority, votes.weighted) == ("2", "2")
+    assert asyncio.run(tree_votes(trees, Fractions(), top=1)).majority == "1"
+    assert asyncio.run(tree_votes([Tree("p", "?")], Fractions())) == TreeVotes(None, None)

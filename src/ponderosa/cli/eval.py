@@ -18,7 +18,7 @@ from ponderosa.evolution.recipe import assignment, parse
 from ponderosa.evolution.run import RECIPE, read_json, write_json, write_whole
 from ponderosa.evolution.searching import read_all
 from ponderosa.models.size import parameters
-from ponderosa.search import BeamSettings, MCTSSettings, SampleSettings
+from ponderosa.search import BeamSettings, MCTSSettings, PlayoutSettings, SampleSettings
 from ponderosa.view import curves
 from ponderosa.view.figures import save
 from ponderosa.view.progress import progress
@@ -60,9 +60,10 @@ def evaluation(
     reward
         Who values steps: a checkpoint, or scripted:FILE.
     methods
-        Of greedy, majority, best_of_n, weighted, beam, dvts, mcts, divided by commas; by default all that can be run.
+        Of greedy, majority, best_of_n, weighted, beam, dvts, playouts, mcts, trees, divided by commas; by default all that can
+        be run.
     budgets
-        Samples, beams times candidates, or rollouts of a problem, divided by commas.
+        Samples, beams times candidates, rollouts, or trees of a problem, divided by commas.
     dev
         Problems on which it is chosen how step values are aggregated and answers are read from trees.
     format
@@ -92,7 +93,7 @@ def evaluation(
     common = {"temperature": temperature, "max_depth": max_depth, "max_tokens": max_tokens}
     given = {key: value for key, value in common.items() if value is not None}
     steps = given | ({"candidates": candidates} if candidates is not None else {})
-    settings: dict[str, dict[str, Any]] = {"sample": given, "mcts": steps, "beam": steps}
+    settings: dict[str, dict[str, Any]] = {"sample": given, "mcts": steps, "beam": steps, "playouts": steps}
     for key, value in map(assignment, set):
         part, dot, name = key.partition(".")
         if not dot or part not in settings:
@@ -112,6 +113,7 @@ def evaluation(
             "sample": _over(like["sample"], settings["sample"]),
             "mcts": _over(like["mcts"], settings["mcts"]),
             "beam": _over(like["beam"], settings["beam"]),
+            "playouts": _over(like["playouts"], settings["playouts"]),
             "workers": {"processes": processes, "concurrency": concurrency},
         },
         "these settings",
@@ -173,7 +175,12 @@ def _results(path: Path) -> dict[str, Any]:
 
 def _models(policy: str, reward: str | None) -> tuple[str, str | None, dict[str, Any]]:
     """The policy, the reward and the settings to start from: a run's last ones, where the policy is a run."""
-    like = {"sample": SampleSettings(temperature=0.7), "mcts": MCTSSettings(), "beam": BeamSettings()}
+    like: dict[str, Any] = {
+        "sample": SampleSettings(temperature=0.7),
+        "mcts": MCTSSettings(),
+        "beam": BeamSettings(),
+        "playouts": PlayoutSettings(),
+    }
     path = Path(policy)
     if not (path / RECIPE).exists():
         return policy, reward, like
@@ -187,6 +194,9 @@ def _models(policy: str, reward: str | None) -> tuple[str, str | None, dict[str,
     like["sample"] = SampleSettings(temperature=asked.temperature, max_depth=depth, max_tokens=asked.max_tokens)
     like["mcts"] = search
     like["beam"] = BeamSettings(temperature=search.temperature, max_depth=depth, max_tokens=search.max_tokens)
+    like["playouts"] = PlayoutSettings(
+        temperature=search.temperature, max_depth=depth, max_tokens=search.max_tokens, candidates=search.candidates
+    )
     own = str(folder / "ppm") if (folder / "ppm").exists() else None
     return str(folder / "policy"), reward or own, like
 

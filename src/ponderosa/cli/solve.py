@@ -24,7 +24,8 @@ def solve(question: str, *, model: Path, method: str | None = None, reward: Path
     model
         A run of `ponderosa evolve`, whose last policy and PPM answer, or a Hugging Face checkpoint.
     method
-        `greedy`, `majority`, `best_of_n`, `weighted` or `mcts`; by default `mcts` with a PPM, else `majority`.
+        `greedy`, `majority`, `best_of_n`, `weighted`, `beam`, `dvts`, `playouts` or `mcts`; by default `mcts` with a
+        PPM, else `majority`.
     reward
         The PPM's checkpoint, where `model` is not a run or has another.
     seed

@@ -1,11 +1,12 @@
 """From searched trees to graded answers. Equivalent answers are merged and graded once."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
 from ponderosa.core import Grader, Problem, Tree
 from ponderosa.evaluation.metrics import Accuracy, Sampled
 from ponderosa.evaluation.statistics import mean_of_rates
-from ponderosa.search import ANSWER_RULES, merge_answers
+from ponderosa.search import ANSWER_RULES, merge_answers, tree_votes
 
 Problems = Mapping[str, Problem]
 """Problems by their ids."""
@@ -20,6 +21,20 @@ async def graded_samples(trees: Iterable[Tree], problems: Problems, grader: Grad
         right = {key for key in keys.values() if (await grader.grade(key, problems[tree.problem_id])).correct}
         found.append(Sampled.from_tree(tree, keys, right))
     return found
+
+
+async def voted_answers(
+    groups: Iterable[Sequence[Tree]], problems: Problems, grader: Grader, vote: Literal["majority", "weighted"]
+) -> Accuracy:
+    """How often the vote of several trees of a problem is right, for each group of trees of one problem."""
+    rates, tokens = [], 0
+    for trees in groups:
+        votes = await tree_votes(trees, grader)
+        answer = votes.majority if vote == "majority" else votes.weighted
+        right = answer is not None and (await grader.grade(answer, problems[trees[0].problem_id])).correct
+        rates.append(float(right))
+        tokens += sum(tree.usage.generated_tokens for tree in trees)
+    return Accuracy(mean_of_rates(rates), tokens / len(rates), tuple(rates))
 
 
 async def chosen_answers(

@@ -1,10 +1,10 @@
 """`ponderosa eval`: methods on the same problems and models, at several budgets."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -12,8 +12,8 @@ from ponderosa.cluster import Shard, WorkerPool
 from ponderosa.cluster.shard import spread
 from ponderosa.core import FORMATS, Grader, PonderosaError, Problem, Tree
 from ponderosa.evaluation import metrics
-from ponderosa.evaluation.answers import Problems, chosen_answers, graded_samples
-from ponderosa.evaluation.curves import Point, Sizes, against, cost_of, sample_points
+from ponderosa.evaluation.answers import Problems, chosen_answers, graded_samples, voted_answers
+from ponderosa.evaluation.curves import Cost, Point, Sizes, against, cost_of, sample_points
 from ponderosa.evaluation.metrics import Sampled
 from ponderosa.evolution.recipe import Part, WorkerSettings, known, parse
 from ponderosa.evolution.run import Observer, claimed, run_shards, snapshot
@@ -21,19 +21,21 @@ from ponderosa.execution import ExecutionSettings
 from ponderosa.forest import read_forest
 from ponderosa.grading import MathGrader
 from ponderosa.models import load_grader
-from ponderosa.search import AGGREGATIONS, BeamSettings, MCTSSettings, SampleSettings
+from ponderosa.search import AGGREGATIONS, BeamSettings, MCTSSettings, PlayoutSettings, SampleSettings
 
 SETTINGS = "eval.yaml"
 SAMPLED = ("majority", "best_of_n", "weighted")
-SEARCHED = ("beam", "dvts", "mcts")
+SEARCHED = ("beam", "dvts", "playouts", "mcts", "trees")
 METHODS = ("greedy", *SAMPLED, *SEARCHED)
 REWARDED = ("best_of_n", "weighted", *SEARCHED)
 TREE_RULES = {"mcts": ("best_terminal", "weighted", "majority"), "beam": ("best_of_n", "weighted", "majority")}
 TREE_RULES["dvts"] = TREE_RULES["beam"]
+TREE_RULES["playouts"] = ("weighted", "majority", "best_of_n")
 
 
 class EvalRun(Part):
-    """What an evaluation depends on. A budget is a number of samples, of beams times candidates, or of rollouts.
+    """What an evaluation depends on. A budget is a number of samples, of beams times candidates, of rollouts, or of
+    trees (`trees`: MCTS as `mcts` says, and the vote of so many).
 
     With `dev` problems, how step values are aggregated and how a tree's answer is read is chosen on them.
     """
@@ -49,6 +51,7 @@ class EvalRun(Part):
     sample: Annotated[SampleSettings, known(SampleSettings)] = SampleSettings(temperature=0.7)
     mcts: Annotated[MCTSSettings, known(MCTSSettings)] = MCTSSettings()
     beam: Annotated[BeamSettings, known(BeamSettings)] = BeamSettings()
+    playouts: Annotated[PlayoutSettings, known(PlayoutSettings)] = PlayoutSettings()
     execution: Annotated[ExecutionSettings, known(ExecutionSettings)] = ExecutionSettings()
     workers: WorkerSettings = Field(default_factory=WorkerSettings)
 
@@ -86,10 +89,15 @@ class EvalRun(Part):
             width = budget // self.beam.candidates
             if "mcts" in self.methods:
                 made[f"mcts-{budget}"] = self._shard("mcts", replace(self.mcts, rollouts=budget))
+            if "playouts" in self.methods:
+                made[f"playouts-{budget}"] = self._shard("mcts_playouts", replace(self.playouts, rollouts=budget))
             if width and "beam" in self.methods:
                 made[f"beam-{budget}"] = self._shard("beam", replace(self.beam, width=width, subtrees=1))
             if width and "dvts" in self.methods:
                 made[f"dvts-{budget}"] = self._shard("beam", replace(self.beam, width=width, subtrees=width))
+        if "trees" in self.methods:
+            for tree in range(max(self.budgets)):
+                made[f"trees-{tree}"] = replace(self._shard("mcts", self.mcts), index=tree)
         return made
 
     def _shard(self, search: str, settings: Any, *, rewarded: bool = True) -> Shard:
@@ -133,6 +141,8 @@ async def evaluate(
     async with _grader(run.grader) as grader:
         for name, search in searches.items():
             method, _, budget = name.partition("-")
+            if method == "trees":
+                continue
             found, on_dev = trees("test", name), trees("dev", name)
             cost = cost_of(found)
             if method in TREE_RULES:
@@ -149,6 +159,32 @@ async def evaluate(
             choices = _best_aggregations(dev_samples, max(run.budgets)) if rewarded and on_dev else {}
             made = sample_points(samples, cost, run.budgets, choices, rewarded)
             points += [point for point in made if point.method in (*run.methods, "pass")]
+        if "trees" in run.methods:
+            points += await _of_trees(run, trees, by_id, grader)
+    return points
+
+
+async def _of_trees(
+    run: EvalRun, trees: Callable[[str, str], list[Tree]], problems: Problems, grader: Grader
+) -> list[Point]:
+    """Votes of several trees; those of a smaller budget are the first of the larger one's, which are as good as any."""
+    count = max(run.budgets)
+    found = {split: [trees(split, f"trees-{i}") for i in range(count)] for split in ("test", "dev")}
+
+    def groups(split: str, k: int) -> list[list[Tree]]:
+        return [list(group) for group in zip(*found[split][:k], strict=True)]
+
+    points = []
+    for budget in run.budgets:
+        vote: Literal["majority", "weighted"] = "weighted"
+        if on_dev := groups("dev", budget):
+            majority = await voted_answers(on_dev, problems, grader, "majority")
+            weighted = await voted_answers(on_dev, problems, grader, "weighted")
+            vote = "majority" if majority.estimate.value > weighted.estimate.value else "weighted"
+        accuracy = await voted_answers(groups("test", budget), problems, grader, vote)
+        costs = [cost_of(trees) for trees in found["test"][:budget]]
+        cost = Cost(*(sum(getattr(c, name) for c in costs) for name in ("generated", "prompt", "rewarded")))
+        points.append(Point("trees", budget, accuracy, cost, vote))
     return points
 
 

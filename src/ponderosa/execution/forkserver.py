@@ -134,8 +134,8 @@ class _Pool:
         if not link.ready:
             self._queue.extendleft(reversed(given))
             self._give_up(
-                f"the {self._tier} execution server could not start: {reason}; "
-                "`SubprocessExecutor` needs less of the system, and protects less"
+                f"the {self._tier} execution server could not start: {reason}; see `ponderosa sandbox check`. "
+                "The backends `bwrap`, `command` (a container) and `subprocess` (weak) need less of the system"
             )
             return
         # A server starts programs in the order in which it gets them: those given first were running.

@@ -1,6 +1,14 @@
 """Search: one file an algorithm, all over the same protocols, all giving a `Tree`."""
 
-from ponderosa.search.answer import AGGREGATIONS, ANSWER_RULES, Choice, merge_answers, trajectory_score
+from ponderosa.search.answer import (
+    AGGREGATIONS,
+    ANSWER_RULES,
+    Choice,
+    TreeVotes,
+    merge_answers,
+    trajectory_score,
+    tree_votes,
+)
 from ponderosa.search.beam import BeamSettings, beam
 from ponderosa.search.budget import Budget
 from ponderosa.search.concurrent import search_all
@@ -8,6 +16,7 @@ from ponderosa.search.expansion import Backends
 from ponderosa.search.mcts import MCTSSettings, mcts
 from ponderosa.search.methods import METHODS, SEARCHES, Method, SearchSettings, search
 from ponderosa.search.official import OfficialSettings, official_beam, official_mcts
+from ponderosa.search.playouts import PlayoutSettings, mcts_playouts
 from ponderosa.search.presets import PRESETS, Preset
 from ponderosa.search.sampling import SampleSettings, sample, score_paths
 from ponderosa.search.selection import uct
@@ -25,11 +34,14 @@ __all__ = [
     "MCTSSettings",
     "Method",
     "OfficialSettings",
+    "PlayoutSettings",
     "Preset",
     "SampleSettings",
     "SearchSettings",
+    "TreeVotes",
     "beam",
     "mcts",
+    "mcts_playouts",
     "merge_answers",
     "official_beam",
     "official_mcts",
@@ -38,5 +50,6 @@ __all__ = [
     "search",
     "search_all",
     "trajectory_score",
+    "tree_votes",
     "uct",
 ]

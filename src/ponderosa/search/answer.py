@@ -94,6 +94,34 @@ async def best_terminal(tree: Tree, grader: Grader, aggregation: str = "last") -
     )
 
 
+@dataclass(frozen=True, slots=True)
+class TreeVotes:
+    """What several trees of one problem say together, each by its terminal of highest value; None where none answered.
+
+    rStar-Math's test time (arXiv 2501.04519, section 4.1): the majority among the trees of highest score, and the
+    answer with the most score of all.
+    """
+
+    majority: str | None
+    weighted: str | None
+
+
+async def tree_votes(trees: Sequence[Tree], grader: Grader, top: int = 8) -> TreeVotes:
+    """The votes of `trees`, the majority among the `top` of highest score; of equals the first."""
+    found = [await best_terminal(tree, grader) for tree in trees]
+    choices = sorted((c for c in found if c is not None), key=lambda choice: choice.confidence, reverse=True)
+    merged = await merge_answers([choice.answer for choice in choices], grader)
+    counts: dict[str, int] = {}
+    scores: dict[str, float] = {}
+    for place, (choice, answer) in enumerate(zip(choices, merged, strict=True)):
+        counts[answer] = counts.get(answer, 0) + (place < top)
+        scores[answer] = scores.get(answer, 0.0) + choice.confidence
+    return TreeVotes(
+        max(counts, key=lambda answer: counts[answer], default=None),
+        max(scores, key=lambda answer: scores[answer], default=None),
+    )
+
+
 AnswerRule = Callable[..., Awaitable[Choice | None]]
 """(tree, grader, aggregation) -> the chosen answer, None if the search found none."""
 

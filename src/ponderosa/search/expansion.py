@@ -74,13 +74,16 @@ def unique(completions: Sequence[Completion]) -> list[Completion]:
 async def expand(
     tree: Tree, node: int, n: int, sampling: Sampling, backends: Backends, limits: Limits, seed: int
 ) -> list[int]:
-    """Adds the distinct candidates for the next step of `node` and returns their indices in order of sampling.
+    """Adds the distinct candidates for the next step of `node` that it does not have; their indices, in order.
 
     Children that fail (malformed, error, too deep) are added with their outcome. With a reward model each child that is
     alive gets its `value`, and so does an answered one unless a judge will say what it is worth.
     """
     completions = await propose(tree, node, n, sampling, backends, seed)
-    distinct = unique(completions)
+    known = [tree.nodes[child].text for child in tree.nodes[node].children]  # of a simulation, see `playouts`
+    distinct = [
+        c for c in unique(completions) if not any(text.startswith(backends.format.parse(c).text) for text in known)
+    ]
     children = await asyncio.gather(*(_add(tree, node, c, backends, limits) for c in distinct))
     tree.nodes[node].expanded = True
     if backends.reward is not None:

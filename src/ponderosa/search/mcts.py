@@ -16,6 +16,9 @@ from ponderosa.search.budget import ending
 from ponderosa.search.expansion import Backends, Limits, expand
 from ponderosa.search.selection import SELECTION_RULES, select_child
 
+WAVE = 2
+"""Rollouts that set out together, for each that may have a request under way: more keep the slow ones company."""
+
 
 @dataclass(frozen=True, slots=True)
 class MCTSSettings:
@@ -23,8 +26,8 @@ class MCTSSettings:
 
     `candidates` a step, `rollouts` a tree, exploration constant `c`; `code_errors` consecutive steps that fail to run
     end a trajectory. `answer_candidates` samples, if set, are drawn where the program has ended and its output is
-    shown: the answer follows from it, so that more candidates seldom differ. `parallel` rollouts of one tree run at a
-    time.
+    shown: the answer follows from it, so that more candidates seldom differ. `parallel` steps of one tree are
+    expanded at a time.
     """
 
     candidates: int = 8
@@ -52,7 +55,8 @@ async def mcts(
     async with ending(tree, backends.budget):
         while len(tree.rollouts) < settings.rollouts and 0 not in closed:
             left = settings.rollouts - len(tree.rollouts)
-            await _Wave(tree, backends, settings, closed).run(min(settings.parallel, left))
+            wave = settings.parallel if settings.parallel == 1 else WAVE * settings.parallel
+            await _Wave(tree, backends, settings, closed).run(min(wave, left))
     return tree.in_order() if settings.parallel > 1 else tree
 
 
@@ -69,8 +73,12 @@ class _Wave:
     backends: Backends
     settings: MCTSSettings
     closed: set[int]
+    slots: asyncio.Semaphore = field(init=False)
     ends: dict[int, int] = field(default_factory=dict)
     answers: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.slots = asyncio.Semaphore(self.settings.parallel)
 
     async def run(self, n: int) -> None:
         """Carries out `n` rollouts; fewer if that is all there is to explore. Also what a cut leaves is backed up."""
@@ -85,7 +93,8 @@ class _Wave:
         """Takes `rollouts`, which have come to `node`, to their ends."""
         tree = self.tree
         if not tree.nodes[node].expanded:
-            answered = await self._expand(node)
+            async with self.slots:
+                answered = await self._expand(node)
             if answered:
                 self.ends[rollouts[0]] = max(answered, key=lambda child: tree.nodes[child].reward or 0.0)
                 rollouts = rollouts[1:]

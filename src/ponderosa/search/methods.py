@@ -10,12 +10,14 @@ from ponderosa.search.beam import BeamSettings, beam
 from ponderosa.search.expansion import Backends
 from ponderosa.search.mcts import MCTSSettings, mcts
 from ponderosa.search.official import OfficialSettings, official_beam, official_mcts
+from ponderosa.search.playouts import PlayoutSettings, mcts_playouts
 from ponderosa.search.sampling import SampleSettings, sample
 
 SEARCHES: dict[str, tuple[Callable[..., Awaitable[Tree]], type[Any]]] = {
     "sample": (sample, SampleSettings),
     "mcts": (mcts, MCTSSettings),
     "beam": (beam, BeamSettings),
+    "mcts_playouts": (mcts_playouts, PlayoutSettings),
     "official_mcts": (official_mcts, OfficialSettings),
     "official_beam": (official_beam, OfficialSettings),
 }
@@ -29,6 +31,7 @@ class SearchSettings:
     sample: SampleSettings = field(default_factory=lambda: SampleSettings(n=16, temperature=1.0))
     mcts: MCTSSettings = field(default_factory=MCTSSettings)
     beam: BeamSettings = field(default_factory=BeamSettings)
+    playouts: PlayoutSettings = field(default_factory=PlayoutSettings)
     aggregation: str = "last"
 
 
@@ -71,6 +74,10 @@ def _mcts(task: Task, backends: Backends, settings: SearchSettings) -> Awaitable
     return mcts(task.problem_id, task.question, backends, settings.mcts, task.seed, task.tree)
 
 
+def _playouts(task: Task, backends: Backends, settings: SearchSettings) -> Awaitable[Tree]:
+    return mcts_playouts(task.problem_id, task.question, backends, settings.playouts, task.seed, task.tree)
+
+
 METHODS: dict[str, Method] = {
     "greedy": Method(_greedy, ANSWER_RULES["majority"]),
     "majority": Method(_sample, ANSWER_RULES["majority"]),
@@ -79,6 +86,7 @@ METHODS: dict[str, Method] = {
     "beam": Method(_beam, ANSWER_RULES["best_of_n"], needs_reward=True),
     "dvts": Method(_dvts, ANSWER_RULES["best_of_n"], needs_reward=True),
     "mcts": Method(_mcts, ANSWER_RULES["best_terminal"], needs_reward=True),
+    "playouts": Method(_playouts, ANSWER_RULES["majority"]),
 }
 
 

@@ -44,7 +44,7 @@ async def sample(
     async with ending(tree, backends.budget):
         standing = {0: list(range(settings.n))}
         while standing:
-            standing = await _extend(tree, standing, backends, settings)
+            standing = await go_on(tree, standing, tree.rollouts, backends, settings)
         if backends.reward is not None:
             await score_paths(tree, sorted(set(tree.rollouts)), backends.reward)
     for end in tree.rollouts:
@@ -53,31 +53,38 @@ async def sample(
     return tree
 
 
-async def _extend(
-    tree: Tree, standing: dict[int, list[int]], backends: Backends, settings: SampleSettings
+async def go_on(
+    tree: Tree,
+    standing: dict[int, list[int]],
+    ends: list[int],
+    backends: Backends,
+    settings: SampleSettings,
+    salt: str = "",
 ) -> dict[int, list[int]]:
     """Continues the samples that stand at each node up to their next execution; where those stand that go on.
 
-    All nodes' completions are awaited before any is added, so that the order of nodes depends on nothing but texts.
+    `ends[i]` becomes the node at which sample i stands; `salt` goes into the seeds. All nodes' completions are awaited
+    before any is added, so that the order of nodes depends on nothing but texts.
     """
     sampling = Sampling(
         settings.temperature, settings.top_p, max_tokens=settings.max_tokens, stop=backends.format.chain_stops
     )
     limits = Limits(settings.max_depth, settings.code_errors)
-    seeds = {node: derive_seed(tree.seed, tree.problem_id, tree.index, tree.tag(node)) for node in standing}
+    source = (tree.seed, tree.problem_id, tree.index)
+    seeds = {node: derive_seed(*source, tree.tag(node), *([salt] if salt else [])) for node in standing}
     proposed = await asyncio.gather(
         *(propose(tree, node, len(here), sampling, backends, seeds[node]) for node, here in standing.items())
     )
     steps: dict[int, ParsedStep] = {}
-    ends: dict[int, list[int]] = {}
+    reached: dict[int, list[int]] = {}
     for (node, here), completions in zip(standing.items(), proposed, strict=True):
         for sample_index, completion in zip(here, completions, strict=True):
             end, step = _add_chain(tree, node, completion, backends.format, limits)
             steps[end] = step
-            ends.setdefault(end, []).append(sample_index)
-            tree.rollouts[sample_index] = end
+            reached.setdefault(end, []).append(sample_index)
+            ends[sample_index] = end
     await asyncio.gather(*(verify(tree, end, step, backends, limits) for end, step in steps.items()))
-    return {end: here for end, here in ends.items() if not tree.nodes[end].terminal}
+    return {end: here for end, here in reached.items() if not tree.nodes[end].terminal}
 
 
 def _add_chain(

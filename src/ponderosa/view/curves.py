@@ -20,10 +20,12 @@ NAMES = {
     "weighted": "weighted vote",
     "beam": "beam search",
     "dvts": "DVTS",
+    "playouts": "MCTS with simulations",
     "mcts": "MCTS",
+    "trees": "vote of MCTS trees",
     "pass": "pass@N",
 }
-_PALETTE = (*SERIES, "#0e7490", "#7c2d12")
+_PALETTE = (*SERIES, "#0e7490", "#7c2d12", "#4d7c0f", "#be185d")
 _COLUMNS = ("method", "budget", "choice", "n", "accuracy", "low", "high", "tokens", "flops", "against_majority")
 
 
@@ -81,7 +83,7 @@ def picture(results: Results, cost: str = "tokens") -> "Figure":
             ),
             label=NAMES[method],
             color=_PALETTE[place % len(_PALETTE)],
-            marker="osD^Pv*X"[place % 8],
+            marker="osD^Pv*Xdh"[place % 10],
             linestyle="--" if method == "pass" else "-",
             markersize=4.5,
             linewidth=1.6,
