@@ -60,8 +60,8 @@ def evaluation(
     reward
         Who values steps: a checkpoint, or scripted:FILE.
     methods
-        Of greedy, majority, best_of_n, weighted, beam, dvts, playouts, mcts, trees, divided by commas; by default all that can
-        be run.
+        Of greedy, majority, best_of_n, weighted, adaptive, beam, dvts, playouts, mcts, trees, divided by commas; by
+        default all that can be run.
     budgets
         Samples, beams times candidates, rollouts, or trees of a problem, divided by commas.
     dev

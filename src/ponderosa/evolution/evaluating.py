@@ -26,18 +26,24 @@ from ponderosa.search import AGGREGATIONS, BeamSettings, MCTSSettings, PlayoutSe
 SETTINGS = "eval.yaml"
 SAMPLED = ("majority", "best_of_n", "weighted")
 SEARCHED = ("beam", "dvts", "playouts", "mcts", "trees")
-METHODS = ("greedy", *SAMPLED, *SEARCHED)
+METHODS = ("greedy", *SAMPLED, "adaptive", *SEARCHED)
 REWARDED = ("best_of_n", "weighted", *SEARCHED)
-TREE_RULES = {"mcts": ("best_terminal", "weighted", "majority"), "beam": ("best_of_n", "weighted", "majority")}
-TREE_RULES["dvts"] = TREE_RULES["beam"]
-TREE_RULES["playouts"] = ("weighted", "majority", "best_of_n")
+TREE_RULES: dict[str, tuple[str, ...]] = {
+    "adaptive": ("majority",),
+    "beam": ("best_of_n", "weighted", "majority"),
+    "dvts": ("best_of_n", "weighted", "majority"),
+    "playouts": ("weighted", "majority", "best_of_n"),
+    "mcts": ("best_terminal", "weighted", "majority"),
+}
+"""How the answers of a method's trees may be read; the first where there are no dev problems to choose on."""
 
 
 class EvalRun(Part):
     """What an evaluation depends on. A budget is a number of samples, of beams times candidates, of rollouts, or of
     trees (`trees`: MCTS as `mcts` says, and the vote of so many).
 
-    With `dev` problems, how step values are aggregated and how a tree's answer is read is chosen on them.
+    `adaptive` is a majority vote that stops drawing samples of a problem once its answer is settled. With `dev`
+    problems, how step values are aggregated and how a tree's answer is read is chosen on them.
     """
 
     policy: str
@@ -48,6 +54,8 @@ class EvalRun(Part):
     few_shot: str = ""
     grader: str | None = None
     seed: int = 0
+    batch: int = 2
+    """Samples that `adaptive` draws at a time."""
     sample: Annotated[SampleSettings, known(SampleSettings)] = SampleSettings(temperature=0.7)
     mcts: Annotated[MCTSSettings, known(MCTSSettings)] = MCTSSettings()
     beam: Annotated[BeamSettings, known(BeamSettings)] = BeamSettings()
@@ -89,6 +97,10 @@ class EvalRun(Part):
             width = budget // self.beam.candidates
             if "mcts" in self.methods:
                 made[f"mcts-{budget}"] = self._shard("mcts", replace(self.mcts, rollouts=budget))
+            if "adaptive" in self.methods:
+                made[f"adaptive-{budget}"] = self._shard(
+                    "sample", replace(self.sample, n=budget, batch=self.batch), rewarded=False
+                )
             if "playouts" in self.methods:
                 made[f"playouts-{budget}"] = self._shard("mcts_playouts", replace(self.playouts, rollouts=budget))
             if width and "beam" in self.methods:

@@ -5,6 +5,7 @@ Chains are kept as a tree whose nodes are shared by samples with the same text, 
 """
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass
 
 from ponderosa.core import (
@@ -16,13 +17,18 @@ from ponderosa.core import (
     Tree,
     derive_seed,
 )
+from ponderosa.search.adaptive import settled
 from ponderosa.search.budget import ending
 from ponderosa.search.expansion import Backends, Limits, propose, verify
 
 
 @dataclass(frozen=True, slots=True)
 class SampleSettings:
-    """`n` chains at `temperature`; 0 decodes greedily, and more than one chain is then a waste."""
+    """`n` chains at `temperature`; 0 decodes greedily, and more than one chain is then a waste.
+
+    With `batch` the chains are drawn so many at a time, and no more once the vote on the answers so far is settled with
+    the probability `confidence` (see `adaptive`; answers count as equal if they are the same text).
+    """
 
     n: int = 1
     temperature: float = 0.0
@@ -30,6 +36,8 @@ class SampleSettings:
     max_depth: int = 16
     code_errors: int = 1
     max_tokens: int = 2048
+    batch: int | None = None
+    confidence: float = 0.95
 
 
 async def sample(
@@ -40,11 +48,18 @@ async def sample(
     A chain is sampled in as few requests as it has executions. What cuts the search short leaves what it has.
     """
     tree = Tree(problem_id, question, seed=seed, index=index, method="sample")
-    tree.rollouts = [0] * settings.n
+    size = settings.batch or settings.n
     async with ending(tree, backends.budget):
-        standing = {0: list(range(settings.n))}
-        while standing:
-            standing = await go_on(tree, standing, tree.rollouts, backends, settings)
+        while len(tree.rollouts) < settings.n:
+            drawn = len(tree.rollouts)
+            tree.rollouts += [0] * min(size, settings.n - drawn)
+            standing = {0: list(range(drawn, len(tree.rollouts)))}
+            while standing:
+                salt = f"batch {drawn}" if drawn else ""
+                standing = await go_on(tree, standing, tree.rollouts, backends, settings, salt)
+            votes = Counter(answer for end in tree.rollouts if (answer := tree.nodes[end].answer) is not None)
+            if settled(votes, settings.n - len(tree.rollouts), settings.confidence):
+                break
         if backends.reward is not None:
             await score_paths(tree, sorted(set(tree.rollouts)), backends.reward)
     for end in tree.rollouts:

@@ -18,6 +18,7 @@ NAMES = {
     "majority": "majority vote",
     "best_of_n": "best of N",
     "weighted": "weighted vote",
+    "adaptive": "adaptive vote",
     "beam": "beam search",
     "dvts": "DVTS",
     "playouts": "MCTS with simulations",
@@ -25,7 +26,7 @@ NAMES = {
     "trees": "vote of MCTS trees",
     "pass": "pass@N",
 }
-_PALETTE = (*SERIES, "#0e7490", "#7c2d12", "#4d7c0f", "#be185d")
+_PALETTE = (*SERIES, "#0e7490", "#7c2d12", "#4d7c0f", "#be185d", "#334155")
 _COLUMNS = ("method", "budget", "choice", "n", "accuracy", "low", "high", "tokens", "flops", "against_majority")
 
 
@@ -83,7 +84,7 @@ def picture(results: Results, cost: str = "tokens") -> "Figure":
             ),
             label=NAMES[method],
             color=_PALETTE[place % len(_PALETTE)],
-            marker="osD^Pv*Xdh"[place % 10],
+            marker="osD^Pv*Xdh8"[place % 11],
             linestyle="--" if method == "pass" else "-",
             markersize=4.5,
             linewidth=1.6,
