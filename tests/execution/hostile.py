@@ -195,6 +195,10 @@ RESOURCES = {
     "flood of bytes": ("import os\nwhile True: os.write(1, b'\\xff' * 4096)", {OUTPUT_LIMIT}),
     "flood of errors": ("import sys\nwhile True: print('x' * 999, file=sys.stderr)", {TIMEOUT}),
     "flood of reports": ("import os\nwhile True: os.write(3, b'\\0\\0\\0\\2{}')", {TIMEOUT, CRASHED}),
+    "report nested too deep": (
+        "import os\nr = b'[' * 500_000\nr = len(r).to_bytes(4, 'big') + r\nwhile r: r = r[os.write(3, r):]\nwhile True: pass",
+        {TIMEOUT, CRASHED},
+    ),
     "report that never ends": (
         "import os\nos.write(3, b'\\0\\x7f\\xff\\xff')\nwhile True: os.write(3, b' ' * 4096)",
         {TIMEOUT, CRASHED},

@@ -175,7 +175,7 @@ def test_a_program_whose_server_dies_twice_fails_alone():
 def test_a_server_that_cannot_start_is_a_backend_error_that_says_why(monkeypatch):
     async def main():
         async with ForkServer() as executor:
-            with pytest.raises(BackendError, match=r"could not start: .*SubprocessExecutor"):
+            with pytest.raises(BackendError, match=r"could not start: .*`subprocess`"):
                 await asyncio.gather(executor.run("print(1)"), executor.run("print(2)"))
             monkeypatch.undo()
             assert (await executor.run("print(1)")).ok

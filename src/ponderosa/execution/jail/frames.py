@@ -35,7 +35,17 @@ class Decoder:
                 raise ValueError(f"frame of {end - start} bytes: the stream is broken")
             if len(buffer) < end:
                 break
-            messages.append(_decode(buffer[start + _LENGTH : end].decode("ascii")))
+            messages.append(_object(buffer[start + _LENGTH : end]))
             start = end
         del buffer[:start]
         return messages
+
+
+def _object(body: bytes | bytearray) -> dict[str, Any]:
+    try:
+        message = _decode(body.decode("ascii"))
+    except RecursionError:
+        raise ValueError("a frame that is nested too deep") from None
+    if not isinstance(message, dict):
+        raise ValueError("a frame that holds no object")
+    return message

@@ -62,7 +62,7 @@ class Keeper(Protocol):
         ...
 
     def reported(self, cell: Cell, report: dict[str, Any]) -> None:
-        """It sent a frame. Raises ValueError, KeyError or TypeError if that makes no sense."""
+        """It sent a frame. Raises ValueError if that makes no sense; the process is killed then."""
         ...
 
     def printed(self, cell: Cell) -> None:
@@ -252,7 +252,7 @@ class Jail:
                 self._keeper.reported(found, report)
                 if found.gone:
                     return
-        except (ValueError, KeyError, TypeError, AttributeError):  # no cell says that of its own accord
+        except ValueError:  # no cell says that of its own accord
             self.kill(found)
         if not data:
             self._finish(found)

@@ -278,6 +278,8 @@ class Server:
 
     def reported(self, cell: Cell, report: dict[str, Any]) -> None:
         work = self._work[cell]
+        if not work.jobs and work.kind != "test":
+            raise ValueError("a report on nothing")
         if work.kind == "shared":
             self._shared_reported(cell, work, report)
         elif work.kind == "keep" and work.verdict is None:
@@ -302,9 +304,9 @@ class Server:
     def _shared_reported(self, cell: Cell, work: Work, report: dict[str, Any]) -> None:
         """The first of its programs went well, or is to be run by itself."""
         job = work.jobs[0]
-        if report["id"] != job.id:
+        if report.get("id") != job.id:
             raise ValueError("a report on another program")
-        stdout, cpu_s = report["stdout"], float(report["cpu_s"])
+        stdout, cpu_s = report.get("stdout"), _cpu_s(report)
         work.jobs.popleft()
         now = time.monotonic()
         wall_s, work.started = now - work.started, now
@@ -330,6 +332,7 @@ class Server:
 
     def _keep_reported(self, cell: Cell, work: Work, report: dict[str, Any]) -> None:
         """A step has ended, and its process can be forked for the next one."""
+        cpu_s = _cpu_s(report)
         (job,) = work.jobs
         if cell.parent is not self._jail.zygote and report.get("error_type") in _SYNTAX_ERRORS:
             # No program by itself: the rest of a block, an `else`.
@@ -341,7 +344,7 @@ class Server:
         if work.verdict is not None:
             return
         work.wall_s += time.monotonic() - work.started
-        work.cpu_s += float(report["cpu_s"])
+        work.cpu_s += cpu_s
         self._answer(cell, work, ended(None, 0, report))
         work.jobs.clear()
         del self._running[cell]
@@ -447,6 +450,14 @@ class Server:
         del self._unsent[:sent]
         events = select.EPOLLIN | (select.EPOLLOUT if self._unsent else 0)
         self._epoll.modify(self._connection, events)
+
+
+def _cpu_s(report: dict[str, Any]) -> float:
+    """Its process's word on the time that it took. Raises ValueError if there is none."""
+    cpu_s = report.get("cpu_s")
+    if not isinstance(cpu_s, int | float):
+        raise ValueError("a report without its time")
+    return float(cpu_s)
 
 
 def _program_key(code: str) -> str:
