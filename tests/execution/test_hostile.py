@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -12,13 +11,10 @@ from string import Template
 
 import pytest
 
-import ponderosa
 from ponderosa.core import Status
 
 from .hostile import PROGRAMS
-
-AS_NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-SECRET = "canary-in-the-environment"
+from .users import AS_NOBODY, SECRET, environment, python_for_all
 
 
 def users() -> list[str]:
@@ -30,25 +26,10 @@ def command(request) -> list[str]:
     """The words that start `ponderosa` as that user."""
     if request.param != "nobody":
         return [sys.executable, "-m", "ponderosa"]
-    python = _python_for_all()
+    python = python_for_all()
     if python is None:
         pytest.skip("Python or this checkout is in a folder that an unprivileged user cannot read")
     return [*AS_NOBODY, python, "-m", "ponderosa"]
-
-
-def _python_for_all() -> str | None:
-    """A Python that finds the package when an unprivileged user starts it."""
-    system = shutil.which(f"python3.{sys.version_info.minor}", path="/usr/bin:/usr/local/bin")
-    for python in filter(None, [sys.executable, system]):
-        words = [*AS_NOBODY, "/usr/bin/env", python, "-c", "import ponderosa.cli"]
-        if shutil.which("setpriv") and subprocess.run(words, capture_output=True, env=_environment()).returncode == 0:
-            return python
-    return None
-
-
-def _environment() -> dict[str, str]:
-    packages = [str(Path(ponderosa.__file__).parents[1]), *(path for path in sys.path if path.endswith("-packages"))]
-    return {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(packages), "HOME": "/", "SECRET": SECRET}
 
 
 @pytest.fixture
@@ -73,7 +54,7 @@ def target(tmp_path):
 @pytest.fixture
 def victim(command):
     """Another process of the same user, which must live."""
-    with subprocess.Popen([*command[:-3], "/bin/sleep", "600"], env=_environment()) as process:
+    with subprocess.Popen([*command[:-3], "/bin/sleep", "600"], env=environment()) as process:
         yield process.pid
         lives = process.poll() is None
         process.kill()
@@ -105,7 +86,7 @@ def test_nothing_escapes(command, target, victim, tmp_path):
         file.chmod(0o644)
         words = [*command, "sandbox", "run", "--timeout", "1", "--memory", "256", str(file)]
         with subprocess.Popen(
-            words, env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            words, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         ) as process:
             stdout, stderr = process.communicate(timeout=200)
         assert process.returncode == 0, stderr

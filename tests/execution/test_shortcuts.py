@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import subprocess
 import time
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 
 from ponderosa.core import Execution, Status
 from ponderosa.execution import ForkServer, Limits, Shortcuts
+
+from .users import AS_NOBODY, environment, python_for_all
 
 SHARED = Shortcuts(share=True, snapshots=False)
 SNAPSHOTS = Shortcuts(share=False, snapshots=True)
@@ -220,3 +223,29 @@ def _busy(pid: int) -> bool:
     except FileNotFoundError:
         return False
     return int(after[11]) + int(after[12]) - int(before[11]) - int(before[12]) > 2 / os.sysconf("SC_CLK_TCK")
+
+
+CROWDED = """
+import asyncio, resource
+from ponderosa.execution import ForkServer, Limits
+async def main():
+    async with ForkServer(Limits(wall_s=5), cache_size=0, jobs=2) as executor:
+        await executor.run("print(1)")
+        import os
+        for pid in executor.pids:
+            zygote = int(open(f"/proc/{pid}/task/{pid}/children").read().split()[0])
+            resource.prlimit(zygote, resource.RLIMIT_NPROC, (60, 60))
+        results = [await executor.run(f"print({i})", group=str(i)) for i in range(200)]
+        assert [result.stdout for result in results] == [f"{i}\\n" for i in range(200)], results
+        print("all ran", len(executor.pids))
+asyncio.run(main())
+"""
+
+
+def test_where_processes_are_scarce_those_that_wait_make_room():
+    if os.getuid() != 0 or (python := python_for_all()) is None:
+        pytest.skip("the limit on processes holds for an unprivileged user, whom Python must be open to")
+    done = subprocess.run(
+        [*AS_NOBODY, python, "-c", CROWDED], env=environment(), capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == "all ran 1\n", done.stderr

@@ -49,7 +49,11 @@ def wait_to_fork(channel: socket.socket, server: int, output_bytes: int, program
             data, descriptors, _, _ = _receive_descriptors(channel, 1, 2)
             if not data:
                 _exit(0)
-            if _clone() == 0:
+            try:
+                is_cell = _clone() == 0
+            except OSError:  # too many processes: the server hears the new channel's end
+                is_cell = False
+            if is_cell:
                 stdout, socket_end = descriptors
                 _dup2(stdout, 1)
                 _dup2(socket_end, CHANNEL)  # which makes `channel` the new cell's

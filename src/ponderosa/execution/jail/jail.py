@@ -58,7 +58,9 @@ class Keeper(Protocol):
         ...
 
     def unborn(self, cell: Cell) -> None:
-        """The process did not come: its parent, in which a program has run, did something else, and is gone too."""
+        """The process did not come: there are too many, or its parent, in which a program has run, did something else.
+        Then that is gone too.
+        """
         ...
 
     def reported(self, cell: Cell, report: dict[str, Any]) -> None:
@@ -277,15 +279,16 @@ class Jail:
         return True
 
     def give_up(self, unborn: Cell) -> None:
-        """A cell that its parent did not fork as told: that one ends, and whatever it may have forked instead."""
-        assert unborn.parent is not None
-        if unborn.parent is self.zygote:
-            raise JailError("the zygote cannot fork: there are too many processes, or too little memory")
-        if not unborn.parent.gone:
-            self.dismiss(unborn.parent)
-        for pid in _children() - self._by_pid.keys():
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
+        """A cell that its parent did not fork as told. The zygote could not; a cell that has run a program ends, and so
+        does whatever it may have forked instead.
+        """
+        parent = unborn.parent
+        if parent is not self.zygote:
+            if parent is not None and not parent.gone:
+                self.dismiss(parent)
+            for pid in _children() - self._by_pid.keys():
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
         self._close(unborn)
         self._keeper.unborn(unborn)
 

@@ -25,7 +25,7 @@ from typing import Any, Literal
 
 from . import kernel, zygote
 from .frames import Decoder, encode
-from .jail import Cell, Jail
+from .jail import Cell, Jail, JailError
 from .verdict import ended
 
 _CHUNK = 1 << 16
@@ -35,7 +35,7 @@ _SHARED_GROWTH = 64 << 20  # bytes; a shared process that has grown by more is r
 _SLOW_S = 0.02  # a step that took longer is worth a snapshot
 _PATIENCE_S = 0.005  # with which the ends of killed processes are awaited
 _START_UP_S = 60.0
-_WARM_CELLS = 1000
+_WARM_CELLS = 400
 _WARM_S = 60.0  # a process that waited longer for a further step is let go
 _REMEMBERED = 10_000  # programs
 _SYNTAX_ERRORS = ("SyntaxError", "IndentationError", "TabError")
@@ -262,11 +262,16 @@ class Server:
             self._work[cell].started = time.monotonic()
 
     def unborn(self, cell: Cell) -> None:
-        """The snapshot that was to be forked did something else; the program is run whole."""
+        """The snapshot that was to be forked did something else, or there are too many processes: those that wait for
+        further steps go. The program is run whole.
+        """
         work = self._work[cell]
         self._forget(cell)
-        if cell.parent is not None:
-            self._forget(cell.parent)
+        if cell.parent is not self._jail.zygote:
+            if cell.parent is not None:
+                self._forget(cell.parent)
+        elif not self._shed():
+            raise JailError("the zygote cannot fork: there are too many processes, or too little memory")
         self._queue.extendleft(replace(job, step=False, after=0, group=None) for job in work.jobs)
 
     def printed(self, cell: Cell) -> None:
@@ -413,6 +418,13 @@ class Server:
         with contextlib.suppress(OSError):
             work.memory_bytes = kernel.private_memory(cell.pid)
         self._warm_bytes += work.memory_bytes
+
+    def _shed(self) -> bool:
+        """Ends all warm processes that nobody waits for; False if there is none."""
+        idle = [cell for cell in self._warm.values() if cell not in self._running]
+        for cell in idle:
+            self._dismiss(cell)
+        return bool(idle) or self._jail.dying
 
     def _make_room(self) -> None:
         """Ends warm processes that were not used for longest, until those left fit."""
