@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 
 from ponderosa.core import Outcome, Tree
 from ponderosa.search import Backends, SampleSettings, sample, search_all
@@ -46,3 +47,20 @@ def test_trees_are_the_same_at_any_concurrency(test_time: Backends) -> None:
 
     alone, few, all_at_once = (asyncio.run(forest(n)) for n in (1, 8, 256))
     assert alone == few == all_at_once
+
+
+def test_temperatures_take_turns(data_making: Backends) -> None:
+    asked: list[tuple[int, float]] = []
+    policy = data_making.policy
+
+    class Listening:
+        async def propose(self, prompt, n, sampling, seed):
+            asked.append((n, sampling.temperature))
+            return await policy.propose(prompt, n, sampling, seed)
+
+    backends = replace(data_making, policy=Listening())
+    settings = SampleSettings(n=5, temperatures=(0.2, 1.0))
+    tree = asyncio.run(sample("p", "What is x?", backends, settings))
+    assert asked[:2] == [(3, 0.2), (2, 1.0)]
+    assert len(tree.rollouts) == 5
+    assert all(tree.nodes[end].terminal for end in tree.rollouts)

@@ -89,7 +89,9 @@ class EvalRun(Part):
         """The searches to be made, by folder. Methods that only read samples share theirs, of the largest budget."""
         made = {}
         if "greedy" in self.methods:
-            made["greedy"] = self._shard("sample", replace(self.sample, n=1, temperature=0.0), rewarded=False)
+            made["greedy"] = self._shard(
+                "sample", replace(self.sample, n=1, temperature=0.0, temperatures=()), rewarded=False
+            )
         if any(method in SAMPLED for method in self.methods):
             rewarded = any(method in ("best_of_n", "weighted") for method in self.methods)
             made["samples"] = self._shard("sample", replace(self.sample, n=max(self.budgets)), rewarded=rewarded)

@@ -59,7 +59,9 @@ def _sample(task: Task, backends: Backends, settings: SearchSettings) -> Awaitab
 
 
 def _greedy(task: Task, backends: Backends, settings: SearchSettings) -> Awaitable[Tree]:
-    return _sample(task, backends, replace(settings, sample=replace(settings.sample, n=1, temperature=0.0)))
+    return _sample(
+        task, backends, replace(settings, sample=replace(settings.sample, n=1, temperature=0.0, temperatures=()))
+    )
 
 
 def _beam(task: Task, backends: Backends, settings: SearchSettings) -> Awaitable[Tree]:

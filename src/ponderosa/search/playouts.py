@@ -72,7 +72,12 @@ async def _leaf(tree: Tree, closed: set[int], backends: Backends, settings: Play
 async def _simulate(tree: Tree, node: int, backends: Backends, settings: PlayoutSettings) -> int:
     """The end of a chain that the policy writes from `node` on."""
     chain = SampleSettings(
-        1, settings.temperature, settings.top_p, settings.max_depth, settings.code_errors, settings.max_tokens
+        1,
+        settings.temperature,
+        top_p=settings.top_p,
+        max_depth=settings.max_depth,
+        code_errors=settings.code_errors,
+        max_tokens=settings.max_tokens,
     )
     standing = {node: [0]}
     ends = [node]

@@ -24,7 +24,8 @@ from ponderosa.search.expansion import Backends, Limits, propose, verify
 
 @dataclass(frozen=True, slots=True)
 class SampleSettings:
-    """`n` chains at `temperature`; 0 decodes greedily, and more than one chain is then a waste.
+    """`n` chains at `temperature`; 0 decodes greedily, and more than one chain is then a waste. With `temperatures`
+    chain i is sampled at the i-th of them, over and over.
 
     With `batch` the chains are drawn so many at a time, and no more once the vote on the answers so far is settled with
     the probability `confidence` (see `adaptive`; answers count as equal if they are the same text).
@@ -32,12 +33,17 @@ class SampleSettings:
 
     n: int = 1
     temperature: float = 0.0
+    temperatures: tuple[float, ...] = ()
     top_p: float = 1.0
     max_depth: int = 16
     code_errors: int = 1
     max_tokens: int = 2048
     batch: int | None = None
     confidence: float = 0.95
+
+    def temperature_of(self, i: int) -> float:
+        """The temperature of chain i."""
+        return self.temperatures[i % len(self.temperatures)] if self.temperatures else self.temperature
 
 
 async def sample(
@@ -81,18 +87,25 @@ async def go_on(
     `ends[i]` becomes the node at which sample i stands; `salt` goes into the seeds. All nodes' completions are awaited
     before any is added, so that the order of nodes depends on nothing but texts.
     """
-    sampling = Sampling(
-        settings.temperature, settings.top_p, max_tokens=settings.max_tokens, stop=backends.format.chain_stops
-    )
     limits = Limits(settings.max_depth, settings.code_errors)
     source = (tree.seed, tree.problem_id, tree.index)
-    seeds = {node: derive_seed(*source, tree.tag(node), *([salt] if salt else [])) for node in standing}
-    proposed = await asyncio.gather(
-        *(propose(tree, node, len(here), sampling, backends, seeds[node]) for node, here in standing.items())
-    )
+
+    async def request(node: int, temperature: float, here: list[int]) -> list[Completion]:
+        stops = backends.format.chain_stops
+        sampling = Sampling(temperature, settings.top_p, max_tokens=settings.max_tokens, stop=stops)
+        salts = ([salt] if salt else []) + ([f"temperature {temperature}"] if settings.temperatures else [])
+        return await propose(tree, node, len(here), sampling, backends, derive_seed(*source, tree.tag(node), *salts))
+
+    requests = [
+        (node, temperature, chosen)
+        for node, here in standing.items()
+        for temperature in dict.fromkeys(map(settings.temperature_of, here))
+        if (chosen := [i for i in here if settings.temperature_of(i) == temperature])
+    ]
+    proposed = await asyncio.gather(*(request(*one) for one in requests))
     steps: dict[int, ParsedStep] = {}
     reached: dict[int, list[int]] = {}
-    for (node, here), completions in zip(standing.items(), proposed, strict=True):
+    for (node, _, here), completions in zip(requests, proposed, strict=True):
         for sample_index, completion in zip(here, completions, strict=True):
             end, step = _add_chain(tree, node, completion, backends.format, limits)
             steps[end] = step
