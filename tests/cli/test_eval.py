@@ -81,6 +81,11 @@ def test_a_second_run_searches_nothing_again_and_other_settings_are_an_error(scr
     words = ["eval", str(scripts / "problems.jsonl"), "--policy", "scripted:x", "--out", str(scripts / "a")]
     assert ponderosa(*words) == 1
     assert "begun with other settings" in capsys.readouterr().err
+    lines = (scripts / "problems.jsonl").read_text().splitlines(keepends=True)
+    (scripts / "problems.jsonl").write_text("".join(lines[1:]))
+    words = ["--policy", f"scripted:{scripts}/policy.json", "--budgets", "1,2,4", "--processes", "1"]
+    assert ponderosa("eval", str(scripts / "problems.jsonl"), *words, "--out", str(scripts / "a")) == 1
+    assert "begun with other problems" in capsys.readouterr().err
 
 
 def test_two_evaluations_are_compared_problem_by_problem(scripts, capsys):

@@ -65,16 +65,25 @@ class ShardProgress:
 
 
 def spread(template: Shard, folder: Path, problems: Sequence[Problem], size: int) -> list[Shard]:
-    """The shards, of at most `size` problems, that search `problems` as `template` says, into `folder`."""
+    """The shards, of at most `size` problems, that search `problems` as `template` says, into `folder`.
+
+    Raises `PonderosaError` if the folder was begun with other problems.
+    """
     if not problems:
         return []
     listed = folder / "problems.jsonl"
     if not listed.exists():
         write_problems(listed, problems)
+    elif [_asked(problem) for problem in read_problems(listed)] != [_asked(problem) for problem in problems]:
+        raise PonderosaError(f"{folder} was begun with other problems: choose another --out")
     return [
         replace(template, problems=str(listed), start=start, stop=stop, out=str(folder / f"shard-{number:05}.parquet"))
         for number, (start, stop) in enumerate(shards(len(problems), size))
     ]
+
+
+def _asked(problem: Problem) -> tuple[str, str, str | None]:
+    return problem.id, problem.question, problem.answer
 
 
 def write_problems(path: Path, problems: Iterable[Problem]) -> None:

@@ -98,10 +98,6 @@ async def run_search(path: Path, run: SearchRun, problems: Path, observer: Obser
     if run.judged and (unanswered := [problem.id for problem in found if problem.answer is None]):
         raise PonderosaError(f"problem {unanswered[0]} has no answer, which a search that makes data learns from")
     folders = [path / FOREST / f"tree-{tree}" for tree in range(run.trees)]
-    for folder in folders:
-        listed = folder / "problems.jsonl"
-        if listed.exists() and list(read_problems(listed)) != found:
-            raise PonderosaError(f"{path} was begun with other problems: choose another --out")
     work = [
         shard
         for tree, folder in enumerate(folders)
