@@ -119,3 +119,10 @@ def test_wrong_input_is_one_line(scripts, capsys, words, message):
 def test_a_folder_without_an_evaluation_is_named(tmp_path, capsys):
     assert ponderosa("compare", str(tmp_path), str(tmp_path)) == 1
     assert "not a finished evaluation" in capsys.readouterr().err
+
+
+def test_dev_and_test_problems_may_have_the_same_ids(scripts):
+    lines = [json.loads(line) for line in (scripts / "problems.jsonl").read_text().splitlines()]
+    dev = scripts / "dev.jsonl"
+    dev.write_text("".join(json.dumps({**line, "id": str(6 - int(line["id"]))}) + "\n" for line in lines))
+    assert evaluate(scripts, "a", "--dev", str(dev))["greedy", 1]["accuracy"] == 1.0

@@ -59,3 +59,14 @@ def test_a_budget_ends_it_with_what_it_has(test_time: Backends) -> None:
     assert tree.outcome is Outcome.BUDGET_SPENT
     assert tree.usage.policy_calls <= 2 + SETTINGS.width
     assert len(tree.nodes) > 1
+
+
+def test_a_judge_says_what_answers_are_worth_and_not_which_steps_are_kept(
+    test_time: Backends, data_making: Backends
+) -> None:
+    alone, judged = run(test_time), run(replace(test_time, judge=data_making.judge))
+    assert judged.rollouts == alone.rollouts
+    assert [node.value for node in judged.nodes] == [node.value for node in alone.nodes]
+    assert all(
+        judged.nodes[end].reward == (1.0 if judged.nodes[end].answer == "1" else -1.0) for end in judged.rollouts
+    )

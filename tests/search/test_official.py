@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ponderosa.core import Completion, Ended, Execution, Problem, Status, StepKind, Tree
+from ponderosa.core import CodeFormat, Completion, Ended, Execution, PonderosaError, Problem, Status, StepKind, Tree
 from ponderosa.core.official_format import OfficialFormat
 from ponderosa.execution import ForkServer, Limits
 from ponderosa.models import ScriptedGrader, ScriptedPolicy, ScriptedReward
@@ -155,3 +155,10 @@ def test_a_program_starts_after_the_last_one_ended():
 
 def test_a_time_out_is_an_error():
     assert "error" in FORMAT.observation(Execution(Status.TIMEOUT)).lower()
+
+
+@pytest.mark.parametrize("search", [official_mcts, official_beam])
+def test_another_format_is_an_error(search):
+    backends = Backends(None, None, CodeFormat(), reward=object())
+    with pytest.raises(PonderosaError, match="--format rstar-official"):
+        asyncio.run(search("p", "?", backends, OfficialSettings()))

@@ -9,6 +9,7 @@ import pytest
 from ponderosa.core import Outcome, Tree
 from ponderosa.search import Backends, MCTSSettings, SampleSettings, mcts, sample
 from ponderosa.search.budget import Budget
+from ponderosa.search.concurrent import together
 from ponderosa.search.selection import puct, uct
 
 SETTINGS = MCTSSettings(candidates=5, rollouts=24)
@@ -88,3 +89,39 @@ def test_a_budget_ends_samples_too(data_making: Backends) -> None:
     tree = asyncio.run(sample("p", "What is x?", backends, SampleSettings(n=4, temperature=1.0)))
     assert tree.outcome is Outcome.BUDGET_SPENT
     assert len(tree.nodes) > 1
+
+
+@pytest.mark.parametrize("parallel", [1, 8])
+def test_nothing_goes_on_in_a_tree_that_was_given_away(test_time: Backends, parallel: int) -> None:
+    async def search() -> tuple[str, str]:
+        backends = replace(test_time, budget=Budget(calls=6))
+        tree = await mcts("p", "What is x?", backends, replace(SETTINGS, parallel=parallel))
+        before = str(tree.to_json())
+        await asyncio.sleep(0.05)  # each request takes at most 2 ms
+        assert tree.outcome is Outcome.BUDGET_SPENT
+        return before, str(tree.to_json())
+
+    before, after = asyncio.run(search())
+    assert before == after
+
+
+def test_parts_of_a_search_end_before_the_exception_of_one_is_raised() -> None:
+    ended = []
+
+    async def slow() -> None:
+        try:
+            await asyncio.sleep(10)
+        finally:
+            await asyncio.sleep(0.01)
+            ended.append("slow")
+
+    async def failing() -> None:
+        await asyncio.sleep(0)
+        raise ValueError("this part")
+
+    async def both() -> None:
+        with pytest.raises(ValueError, match="this part"):
+            await together([slow(), failing()])
+        assert ended == ["slow"]
+
+    asyncio.run(both())

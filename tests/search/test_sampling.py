@@ -64,3 +64,12 @@ def test_temperatures_take_turns(data_making: Backends) -> None:
     assert asked[:2] == [(3, 0.2), (2, 1.0)]
     assert len(tree.rollouts) == 5
     assert all(tree.nodes[end].terminal for end in tree.rollouts)
+
+
+def test_a_judge_gives_each_step_the_mean_of_what_its_samples_brought(data_making: Backends) -> None:
+    tree = run(data_making)
+    brought = [1.0 if tree.nodes[end].answer == "1" else -1.0 for end in tree.rollouts]
+    assert {1.0, -1.0} == set(brought)
+    for index, node in enumerate(tree.nodes):
+        through = [b for end, b in zip(tree.rollouts, brought, strict=True) if index in (0, *tree.path(end))]
+        assert (node.visits, node.total) == (len(through), sum(through))

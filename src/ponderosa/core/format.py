@@ -142,10 +142,7 @@ class CodeFormat:
             parsed.append(self.parse(Completion(last, completion.ended, completion.stop)))
         elif parsed[-1].outcome is None:
             parsed[-1] = ParsedStep(parsed[-1].text, StepKind.MALFORMED)
-        for i, step in enumerate(parsed):
-            if step.outcome is not None:
-                return parsed[: i + 1]
-        return parsed
+        return up_to_end(parsed)
 
     def program(self, steps: Sequence[str]) -> str:
         text = _OUTPUT.sub("", "".join(steps))
@@ -162,6 +159,12 @@ class CodeFormat:
 
     def has_output(self, step: str) -> bool:
         return step.endswith(END_OF_OUTPUT)
+
+
+def up_to_end(steps: list[ParsedStep]) -> list[ParsedStep]:
+    """The steps up to the first that ends its trajectory, if one does."""
+    end = next((i for i, step in enumerate(steps) if step.outcome is not None), len(steps))
+    return steps[: end + 1]
 
 
 _OUTPUT = re.compile(re.escape(OUTPUT) + ".*?" + re.escape(END_OF_OUTPUT), re.DOTALL)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ponderosa.core.format import ParsedStep, StepKind, boxed_answer
+from ponderosa.core.format import ParsedStep, StepKind, boxed_answer, up_to_end
 from ponderosa.core.outcome import Ended
 from ponderosa.core.protocols import Completion, Prompt
 
@@ -46,10 +46,7 @@ class TextFormat:
             parsed.append(self.parse(Completion(last, completion.ended, completion.stop)))
         elif parsed[-1].outcome is None:
             parsed[-1] = ParsedStep(parsed[-1].text, StepKind.MALFORMED)
-        for i, step in enumerate(parsed):
-            if step.outcome is not None:
-                return parsed[: i + 1]
-        return parsed
+        return up_to_end(parsed)
 
     def program(self, steps: Sequence[str]) -> str:
         return ""

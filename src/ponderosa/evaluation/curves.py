@@ -40,7 +40,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A method at a budget. `choice` says how its answer was chosen, where that was chosen on dev problems."""
+    """A method at a budget. `choice` says how its answer is read, or its steps' values aggregated."""
 
     method: str
     budget: int

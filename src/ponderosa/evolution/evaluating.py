@@ -1,6 +1,6 @@
 """`ponderosa eval`: methods on the same problems and models, at several budgets."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -146,7 +146,7 @@ async def evaluate(
     ]
     async with WorkerPool(run.workers.processes, path / "logs") as pool:
         await run_shards(pool, work, "evaluation", observer)
-    by_id = {problem.id: problem for problem in (*problems, *dev)}
+    by_id = {split: {problem.id: problem for problem in chosen} for split, chosen in splits.items()}
 
     def trees(split: str, name: str) -> list[Tree]:
         return list(read_forest(path / split / name)) if splits[split] else []
@@ -160,16 +160,16 @@ async def evaluate(
             found, on_dev = trees("test", name), trees("dev", name)
             cost = cost_of(found)
             if method in TREE_RULES:
-                rule = await _best_rule(TREE_RULES[method], on_dev, by_id, grader)
-                accuracy = await chosen_answers(found, by_id, grader, rule)
+                rule = await _best_rule(TREE_RULES[method], on_dev, by_id["dev"], grader)
+                accuracy = await chosen_answers(found, by_id["test"], grader, rule)
                 points.append(Point(method, int(budget), accuracy, cost, rule))
                 continue
-            samples = await graded_samples(found, by_id, grader)
+            samples = await graded_samples(found, by_id["test"], grader)
             if method == "greedy":
                 points.append(Point(method, 1, metrics.greedy(samples), cost))
                 continue
             rewarded = search.reward is not None
-            dev_samples = await graded_samples(on_dev, by_id, grader)
+            dev_samples = await graded_samples(on_dev, by_id["dev"], grader)
             choices = _best_aggregations(dev_samples, max(run.budgets)) if rewarded and on_dev else {}
             made = sample_points(samples, cost, run.budgets, choices, rewarded)
             points += [point for point in made if point.method in (*run.methods, "pass")]
@@ -179,7 +179,7 @@ async def evaluate(
 
 
 async def _of_trees(
-    run: EvalRun, trees: Callable[[str, str], list[Tree]], problems: Problems, grader: Grader
+    run: EvalRun, trees: Callable[[str, str], list[Tree]], by_id: Mapping[str, Problems], grader: Grader
 ) -> list[Point]:
     """Votes of several trees; those of a smaller budget are the first of the larger one's, which are as good as any."""
     count = max(run.budgets)
@@ -192,10 +192,10 @@ async def _of_trees(
     for budget in run.budgets:
         vote: Literal["majority", "weighted"] = "weighted"
         if on_dev := groups("dev", budget):
-            majority = await voted_answers(on_dev, problems, grader, "majority")
-            weighted = await voted_answers(on_dev, problems, grader, "weighted")
+            majority = await voted_answers(on_dev, by_id["dev"], grader, "majority")
+            weighted = await voted_answers(on_dev, by_id["dev"], grader, "weighted")
             vote = "majority" if majority.estimate.value > weighted.estimate.value else "weighted"
-        accuracy = await voted_answers(groups("test", budget), problems, grader, vote)
+        accuracy = await voted_answers(groups("test", budget), by_id["test"], grader, vote)
         costs = [cost_of(trees) for trees in found["test"][:budget]]
         cost = Cost(*(sum(getattr(c, name) for c in costs) for name in ("generated", "prompt", "rewarded")))
         points.append(Point("trees", budget, accuracy, cost, vote))

@@ -21,15 +21,19 @@ def official_record(tree: Tree, answer: str | None = None) -> dict[str, Any]:
     """
     places = {node: tree.place(node) for node in range(len(tree.nodes))}
     order = sorted(places, key=lambda node: (len(places[node]), places[node]))
+    brought: dict[int, float] = {}
+    for end in tree.answered():
+        for node in (0, *tree.path(end)):
+            brought.setdefault(node, tree.nodes[end].reward or 0.0)
     return {
         "question": tree.question,
         "answer": answer,
-        "rstar": {tree.tag(node): _node(tree, node) for node in order},
+        "rstar": {tree.tag(node): _node(tree, node, brought.get(node, 0)) for node in order},
         "provenance": {"tree_id": tree.id, "nodes": {tree.tag(node): node for node in order}},
     }
 
 
-def _node(tree: Tree, index: int) -> dict[str, Any]:
+def _node(tree: Tree, index: int, brought: float) -> dict[str, Any]:
     node = tree.nodes[index]
     ran = index > 0 and node.outcome is not Outcome.ANSWERED and "boxed" not in node.text
     record: dict[str, Any] = {
@@ -41,7 +45,7 @@ def _node(tree: Tree, index: int) -> dict[str, Any]:
     }
     if ran:
         record["observation"] = node.output
-    return record | {"value": _first(tree, index), "q_value": node.q, "visit_count": node.visits}
+    return record | {"value": _first(node, brought), "q_value": node.q, "visit_count": node.visits}
 
 
 def _code(node: Node) -> str:
@@ -55,14 +59,12 @@ def _code(node: Node) -> str:
     return head if appended else head + END_OF_CODE
 
 
-def _first(tree: Tree, index: int) -> float:
-    """The first thing that was counted for the node: its value, or what the first answer below it brought."""
-    node = tree.nodes[index]
+def _first(node: Node, brought: float) -> float:
+    """The first thing that was counted for the node: its value, or what the first answer below it `brought`."""
     if not node.visits:
         return 0
     if node.value is not None:
         return node.value
     if node.reward is not None or (node.terminal and node.outcome is not Outcome.ANSWERED):
         return node.reward if node.reward is not None else -1.0
-    below = (i for i in tree.answered() if index in (0, *tree.path(i)))
-    return next((tree.nodes[i].reward or 0.0 for i in below), 0)
+    return brought

@@ -4,13 +4,13 @@ Beam search as in Snell et al. (arXiv 2408.03314, section 5.1); diverse verifier
 "Scaling test-time compute": beams that are split into subtrees from the start, each of which keeps its own best.
 """
 
-import asyncio
 from dataclasses import dataclass
 
 from ponderosa.core import Outcome, PonderosaError, Sampling, Tree, derive_seed
 from ponderosa.search.answer import trajectory_score
 from ponderosa.search.budget import ending
-from ponderosa.search.expansion import Backends, Limits, expand
+from ponderosa.search.concurrent import together
+from ponderosa.search.expansion import Backends, Limits, expand, judge_ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,9 @@ async def beam(
         width = settings.width // settings.subtrees
         first = await _candidates(tree, 0, settings.width * settings.candidates, backends, settings)
         parts = [first[i :: settings.subtrees] for i in range(settings.subtrees)]
-        await asyncio.gather(*(_descend(tree, part, width, backends, settings) for part in parts))
+        await together(_descend(tree, part, width, backends, settings) for part in parts)
+        if backends.judge is not None:
+            await judge_ends(tree, tree.answered(), backends.judge)
     tree = tree.in_order()
     tree.rollouts = list(tree.answered())
     return tree
@@ -58,9 +60,7 @@ async def _descend(tree: Tree, candidates: list[int], width: int, backends: Back
         kept = ranked[:width]
         live = [node for node in kept if not tree.nodes[node].terminal]
         width -= len(kept) - len(live)
-        below = await asyncio.gather(
-            *(_candidates(tree, node, settings.candidates, backends, settings) for node in live)
-        )
+        below = await together(_candidates(tree, node, settings.candidates, backends, settings) for node in live)
         candidates = [child for children in below for child in children]
 
 

@@ -1,11 +1,26 @@
-"""Many problems at once: one coroutine a problem, at most so many in flight, no lockstep between them."""
+"""Many things at once: problems, so many in flight and no lockstep between them; and the parts of one search."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from typing import TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+async def together(parts: Iterable[Coroutine[Any, Any, R]]) -> list[R]:
+    """The results of `parts`, which run at once, in order.
+
+    The first exception is raised when the others have been cancelled and have ended, so that nothing is still at work
+    on a tree that is given away.
+    """
+    tasks = [asyncio.ensure_future(part) for part in parts]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def search_all(items: Iterable[T], run: Callable[[T], Awaitable[R]], concurrency: int) -> AsyncIterator[R]:

@@ -3,8 +3,7 @@
 rStar-Math, section 3.2: only nodes whose Python code executes stay alive.
 """
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from ponderosa.core import (
@@ -21,6 +20,7 @@ from ponderosa.core import (
     Tree,
 )
 from ponderosa.search.budget import UNLIMITED, Budget, BudgetSpentError
+from ponderosa.search.concurrent import together
 
 _OUTPUT = 1024
 """Characters of what a step on the way printed that its node keeps."""
@@ -71,24 +71,33 @@ def unique(completions: Sequence[Completion]) -> list[Completion]:
     return list(first.values())
 
 
+ALIVE_OR_ANSWERED = (None, Outcome.ANSWERED)
+
+
 async def expand(
-    tree: Tree, node: int, n: int, sampling: Sampling, backends: Backends, limits: Limits, seed: int
+    tree: Tree,
+    node: int,
+    n: int,
+    sampling: Sampling,
+    backends: Backends,
+    limits: Limits,
+    seed: int,
+    valued: Collection[Outcome | None] = ALIVE_OR_ANSWERED,
 ) -> list[int]:
     """Adds the distinct candidates for the next step of `node` that it does not have; their indices, in order.
 
-    Children that fail (malformed, error, too deep) are added with their outcome. With a reward model each child that is
-    alive gets its `value`, and so does an answered one unless a judge will say what it is worth.
+    Children that fail (malformed, error, too deep) are added with their outcome. With a reward model the children whose
+    outcome is among `valued` get their `value`.
     """
     completions = await propose(tree, node, n, sampling, backends, seed)
     known = [tree.nodes[child].text for child in tree.nodes[node].children]  # of a simulation, see `playouts`
     distinct = [
         c for c in unique(completions) if not any(text.startswith(backends.format.parse(c).text) for text in known)
     ]
-    children = await asyncio.gather(*(_add(tree, node, c, backends, limits) for c in distinct))
+    children = await together(_add(tree, node, c, backends, limits) for c in distinct)
     tree.nodes[node].expanded = True
     if backends.reward is not None:
-        wanted = {None} if backends.judge is not None else {None, Outcome.ANSWERED}
-        await score_last(tree, [c for c in children if tree.nodes[c].outcome in wanted], backends.reward)
+        await score_last(tree, [c for c in children if tree.nodes[c].outcome in valued], backends.reward)
     return children
 
 
@@ -143,3 +152,23 @@ async def score_last(tree: Tree, nodes: Sequence[int], reward: Reward) -> None:
     tree.usage.scored_steps += len(nodes)
     for node, values in zip(nodes, scores, strict=True):
         tree.nodes[node].value = values[-1]
+
+
+async def judge_ends(tree: Tree, ends: Iterable[int], judge: Judge) -> None:
+    """Sets the `reward` of each answered end to the judge's word."""
+    for end in ends:
+        record = tree.nodes[end]
+        if record.outcome is Outcome.ANSWERED and record.reward is None:
+            record.reward = await judge(record.answer or "")
+
+
+def back_up(tree: Tree, node: int, reward: float) -> None:
+    """q(s_i) <- q(s_i) + reward for the node and all above it, the root included (rStar-Math, equation 2)."""
+    for index in (0, *tree.path(node)):
+        visit(tree, index, reward)
+
+
+def visit(tree: Tree, node: int, reward: float) -> None:
+    """A visit that stays with the node."""
+    tree.nodes[node].visits += 1
+    tree.nodes[node].total += reward

@@ -13,7 +13,8 @@ from typing import Literal
 
 from ponderosa.core import Outcome, Sampling, Tree, derive_seed
 from ponderosa.search.budget import ending
-from ponderosa.search.expansion import Backends, Limits, expand
+from ponderosa.search.concurrent import together
+from ponderosa.search.expansion import ALIVE_OR_ANSWERED, Backends, Limits, back_up, expand, visit
 from ponderosa.search.selection import SELECTION_RULES, select_child
 
 WAVE = 2
@@ -112,7 +113,7 @@ class _Wave:
                 break
             below.setdefault(child, []).append(rollout)
             pending.update((node, child))
-        await asyncio.gather(*(self._descend(child, here) for child, here in below.items()))
+        await together(self._descend(child, here) for child, here in below.items())
 
     async def _expand(self, node: int) -> list[int]:
         """Adds the children of `node` with their first visits; returns those that answer.
@@ -134,7 +135,8 @@ class _Wave:
         seed = derive_seed(tree.seed, tree.problem_id, tree.index, tree.tag(node))
         limits = Limits(settings.max_depth, settings.code_errors)
         answered = []
-        for child in await expand(tree, node, n, sampling, backends, limits, seed):
+        valued = ALIVE_OR_ANSWERED if backends.judge is None else (None,)
+        for child in await expand(tree, node, n, sampling, backends, limits, seed, valued):
             record = tree.nodes[child]
             if record.outcome is Outcome.ANSWERED:
                 assert record.answer is not None
@@ -148,18 +150,6 @@ class _Wave:
                 self.closed.add(child)
         self.answers += answered
         return answered
-
-
-def back_up(tree: Tree, node: int, reward: float) -> None:
-    """q(s_i) <- q(s_i) + reward for the node and all above it, the root included (rStar-Math, equation 2)."""
-    for index in (0, *tree.path(node)):
-        visit(tree, index, reward)
-
-
-def visit(tree: Tree, node: int, reward: float) -> None:
-    """A visit that stays with the node."""
-    tree.nodes[node].visits += 1
-    tree.nodes[node].total += reward
 
 
 def _close(tree: Tree, node: int, closed: set[int]) -> None:

@@ -16,8 +16,7 @@ from ponderosa.core import Completion, Outcome, PonderosaError, Sampling, StepKi
 from ponderosa.core.format import END_OF_ANSWER, END_OF_CODE
 from ponderosa.core.official_format import OfficialFormat
 from ponderosa.search.budget import ending
-from ponderosa.search.expansion import Backends, propose, score_last, unique
-from ponderosa.search.mcts import back_up, visit
+from ponderosa.search.expansion import Backends, back_up, propose, score_last, unique, visit
 from ponderosa.search.selection import select_child, uct_official
 
 
@@ -42,8 +41,9 @@ async def official_mcts(
     problem_id: str, question: str, backends: Backends, settings: OfficialSettings, seed: int = 0, index: int = 0
 ) -> Tree:
     """Searches one problem. Needs `OfficialFormat`. A terminal's reward is the judge's, or at test time the reward
-    model's; where there is neither nothing is backed up.
+    model's; where there is neither nothing is backed up. Raises `PonderosaError` for another format.
     """
+    _format(backends)
     tree = Tree(problem_id, question, seed=seed, index=index, method="official_mcts")
     closed: set[int] = set()
     async with ending(tree, backends.budget):
@@ -63,6 +63,12 @@ async def official_mcts(
                 node = _select(tree, node, settings.c, closed)
             tree.rollouts.append(last)
     return tree
+
+
+def _format(backends: Backends) -> OfficialFormat:
+    if not isinstance(backends.format, OfficialFormat):
+        raise PonderosaError("the official searches read steps as the public code does: use --format rstar-official")
+    return backends.format
 
 
 def _select(tree: Tree, node: int, c: float, closed: set[int]) -> int | None:
@@ -89,8 +95,7 @@ def _chosen(completions: list[Completion]) -> list[Completion]:
 
 
 async def _add(tree: Tree, node: int, completion: Completion, backends: Backends, settings: OfficialSettings) -> None:
-    format = backends.format
-    assert isinstance(format, OfficialFormat)
+    format = _format(backends)
     step = format.parse(completion)
     parent = tree.nodes[node]
     child = tree.add(node, step.text, outcome=step.outcome, answer=step.answer)
@@ -150,16 +155,16 @@ async def official_beam(
     the beam for good, and each one found narrows it by one.
 
     One defect is left out: once an answer is in the beam, the public code attaches completions to wrong parents.
+    Raises `PonderosaError` for another format, and without a reward model.
     """
-    tree = Tree(problem_id, question, seed=seed, index=index, method="official_beam")
+    _format(backends)
     if backends.reward is None:
         raise PonderosaError("the beam search needs a reward model")
+    tree = Tree(problem_id, question, seed=seed, index=index, method="official_beam")
     beam, width = [0], settings.width
     async with ending(tree, backends.budget):
         for _ in range(settings.max_depth):
-            live = [
-                node for node in beam if not tree.nodes[node].terminal and tree.nodes[node].depth <= settings.max_depth
-            ]
+            live = [node for node in beam if not tree.nodes[node].terminal]
             if not live:
                 break
             for node in live:

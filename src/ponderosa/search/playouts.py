@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from ponderosa.core import Outcome, Sampling, Tree, derive_seed
 from ponderosa.search.answer import AGGREGATIONS
 from ponderosa.search.budget import ending
-from ponderosa.search.expansion import Backends, Limits, expand
-from ponderosa.search.mcts import back_up
+from ponderosa.search.expansion import Backends, Limits, back_up, expand
 from ponderosa.search.sampling import SampleSettings, go_on
 from ponderosa.search.selection import select_child, uct
 
@@ -62,7 +61,7 @@ async def _leaf(tree: Tree, closed: set[int], backends: Backends, settings: Play
             )
             seed = derive_seed(tree.seed, tree.problem_id, tree.index, tree.tag(node))
             limits = Limits(settings.max_depth, settings.code_errors)
-            await expand(tree, node, settings.candidates, sampling, backends, limits, seed)
+            await expand(tree, node, settings.candidates, sampling, backends, limits, seed, valued=())
         child = select_child(tree, node, uct, settings.c, closed)
         if child is None:
             return node

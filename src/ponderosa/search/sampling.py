@@ -4,7 +4,6 @@ Chains are kept as a tree whose nodes are shared by samples with the same text, 
 `Tree.rollouts[i]` is the end of sample i, and a node's visits are the samples that passed through it.
 """
 
-import asyncio
 from collections import Counter
 from dataclasses import dataclass
 
@@ -19,7 +18,8 @@ from ponderosa.core import (
 )
 from ponderosa.search.adaptive import settled
 from ponderosa.search.budget import ending
-from ponderosa.search.expansion import Backends, Limits, propose, verify
+from ponderosa.search.concurrent import together
+from ponderosa.search.expansion import Backends, Limits, back_up, judge_ends, propose, verify
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,8 @@ async def sample(
 ) -> Tree:
     """Samples `settings.n` chains; with a reward model every step of every chain gets its `value`.
 
-    A chain is sampled in as few requests as it has executions. What cuts the search short leaves what it has.
+    A chain is sampled in as few requests as it has executions. Where there is a judge, each sample brings its word to
+    all its steps. What cuts the search short leaves what it has.
     """
     tree = Tree(problem_id, question, seed=seed, index=index, method="sample")
     size = settings.batch or settings.n
@@ -68,10 +69,19 @@ async def sample(
                 break
         if backends.reward is not None:
             await score_paths(tree, sorted(set(tree.rollouts)), backends.reward)
+        if backends.judge is not None:
+            await judge_ends(tree, tree.rollouts, backends.judge)
     for end in tree.rollouts:
-        for node in (0, *tree.path(end)):
-            tree.nodes[node].visits += 1
+        back_up(tree, end, _brought(tree, end, judged=backends.judge is not None))
     return tree
+
+
+def _brought(tree: Tree, end: int, *, judged: bool) -> float:
+    """What a sample brings to its steps: the judge's word, -1 if it ended without an answer."""
+    record = tree.nodes[end]
+    if record.reward is not None:
+        return record.reward
+    return -1.0 if judged and record.terminal else 0.0
 
 
 async def go_on(
@@ -102,7 +112,7 @@ async def go_on(
         for temperature in dict.fromkeys(map(settings.temperature_of, here))
         if (chosen := [i for i in here if settings.temperature_of(i) == temperature])
     ]
-    proposed = await asyncio.gather(*(request(*one) for one in requests))
+    proposed = await together(request(*one) for one in requests)
     steps: dict[int, ParsedStep] = {}
     reached: dict[int, list[int]] = {}
     for (node, _, here), completions in zip(requests, proposed, strict=True):
@@ -111,7 +121,7 @@ async def go_on(
             steps[end] = step
             reached.setdefault(end, []).append(sample_index)
             ends[sample_index] = end
-    await asyncio.gather(*(verify(tree, end, step, backends, limits) for end, step in steps.items()))
+    await together(verify(tree, end, step, backends, limits) for end, step in steps.items())
     return {end: here for end, here in reached.items() if not tree.nodes[end].terminal}
 
 
