@@ -22,7 +22,7 @@ from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-from ponderosa.core import CodeFormat, Completion, Ended, Execution, Prompt, Sampling, Status, Tree
+from ponderosa.core import CodeFormat, Completion, Ended, Execution, Prompt, Sampling, Scored, Status, Tree
 from ponderosa.evaluation.statistics import paired_difference
 from ponderosa.execution import ForkServer, Limits, Shortcuts, UnsafeInProcessExecutor
 from ponderosa.forest import write_forest
@@ -191,10 +191,8 @@ def occupancy() -> None:
 class Hints:
     """A reward model that is half right: digits of 5 and more are good, with noise as large as the difference."""
 
-    async def score(
-        self, paths: Sequence[tuple[str, tuple[str, ...]]], *, last_only: bool = False
-    ) -> list[list[float]]:
-        return [[self.value(question, steps)] for question, steps in paths]
+    async def score(self, paths: Sequence[tuple[str, tuple[str, ...]]], *, last_only: bool = False) -> list[Scored]:
+        return [Scored((self.value(question, steps),)) for question, steps in paths]
 
     def value(self, question: str, steps: tuple[str, ...]) -> float:
         digits = first_factors("".join(steps))

@@ -134,7 +134,7 @@ def test_a_forest_of_another_schema_is_named(tmp_path: Path, monkeypatch: pytest
     write_forest(tmp_path / "new.parquet", [grown("p")])
     monkeypatch.undo()
     with pytest.raises(
-        PonderosaError, match=r"new\.parquet: a forest of schema 99; this version of Ponderosa reads schema 2"
+        PonderosaError, match=r"new\.parquet: a forest of schema 99; this version of Ponderosa reads 2 and 3"
     ):
         list(read_forest(tmp_path / "new.parquet"))
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ponderosa.core import BackendError, Completion, Ended, PonderosaError, Prompt, Sampling
+from ponderosa.core import BackendError, Completion, Ended, PonderosaError, Prompt, Sampling, Scored
 from ponderosa.core import Path as StepPath
 from ponderosa.models import Journal, JournaledPolicy, JournaledReward
 
@@ -30,9 +30,10 @@ class CountingReward:
     def __init__(self) -> None:
         self.scored: list[StepPath] = []
 
-    async def score(self, paths: Sequence[StepPath], *, last_only: bool = False) -> list[list[float]]:
+    async def score(self, paths: Sequence[StepPath], *, last_only: bool = False) -> list[Scored]:
         self.scored += paths
-        return [[0.1 * len(step) for step in (steps[-1:] if last_only else steps)] for _, steps in paths]
+        asked = [steps[-1:] if last_only else steps for _, steps in paths]
+        return [Scored(tuple(0.1 * len(step) for step in steps), 7 * len(steps), 2) for steps in asked]
 
 
 def request(i: int) -> tuple[Prompt, int, Sampling, int]:
@@ -133,7 +134,7 @@ def test_scores_are_recorded_path_by_path(tmp_path: Path) -> None:
         last = asyncio.run(reward.score([b], last_only=True))
     with Journal(tmp_path / "journal") as journal:
         replay = JournaledReward(None, journal)
-        assert asyncio.run(replay.score([c, b, a])) == [[], first[1], first[0]]
+        assert asyncio.run(replay.score([c, b, a])) == [first[2], first[1], first[0]]
         assert asyncio.run(replay.score([b], last_only=True)) == last
         assert journal.replayed == 4
         with pytest.raises(BackendError, match="no score of"):
@@ -143,10 +144,9 @@ def test_scores_are_recorded_path_by_path(tmp_path: Path) -> None:
 def test_steps_are_not_confused_with_their_concatenation(tmp_path: Path) -> None:
     with Journal(tmp_path / "journal") as journal:
         reward = JournaledReward(CountingReward(), journal)
-        assert asyncio.run(reward.score([("q", ("ab", "c")), ("q", ("a", "bc"))])) == [
-            pytest.approx([0.2, 0.1]),
-            pytest.approx([0.1, 0.2]),
-        ]
+        first, second = asyncio.run(reward.score([("q", ("ab", "c")), ("q", ("a", "bc"))]))
+        assert first.values == pytest.approx([0.2, 0.1])
+        assert second.values == pytest.approx([0.1, 0.2])
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)

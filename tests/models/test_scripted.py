@@ -4,7 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from ponderosa.core import BackendError, CodeFormat, Completion, Ended, PonderosaError, Problem, Prompt, Sampling
+from ponderosa.core import (
+    BackendError,
+    CodeFormat,
+    Completion,
+    Ended,
+    PonderosaError,
+    Problem,
+    Prompt,
+    Sampling,
+    Scored,
+)
 from ponderosa.models import ScriptedGrader, ScriptedPolicy, ScriptedReward, load_policy, load_reward
 
 FORMAT = CodeFormat()
@@ -52,8 +62,8 @@ def test_a_reward_scores_each_step_by_the_text_up_to_it() -> None:
     texts = [FORMAT.render("Q", steps).text for steps in (("s1",), ("s1", "s2"))]
     reward = ScriptedReward({texts[0]: 0.0, texts[1]: -0.5}, FORMAT)
     paths = [("Q", ("s1", "s2")), ("Q", ())]
-    assert asyncio.run(reward.score(paths)) == [[0.0, -0.5], []]
-    assert asyncio.run(reward.score(paths, last_only=True)) == [[-0.5], []]
+    assert asyncio.run(reward.score(paths)) == [Scored((0.0, -0.5)), Scored(())]
+    assert asyncio.run(reward.score(paths, last_only=True)) == [Scored((-0.5,)), Scored(())]
 
 
 def test_a_path_without_a_score_is_an_error() -> None:
@@ -79,7 +89,7 @@ def test_a_scripted_backend_has_a_name_like_any_other(script: Path, tmp_path: Pa
     rewards.write_text(json.dumps({"prompt_prefix": "", "table": {FORMAT.render("Q", ("s",)).text: 0.25}}))
     answer = asyncio.run(load_policy(f"scripted:{script}").propose(Prompt("", "Q1"), 1, ANY, 0))
     assert answer[0].text == "a"
-    assert asyncio.run(load_reward(f"scripted:{rewards}", FORMAT).score([("Q", ("s",))])) == [[0.25]]
+    assert asyncio.run(load_reward(f"scripted:{rewards}", FORMAT).score([("Q", ("s",))])) == [Scored((0.25,))]
 
 
 @pytest.mark.parametrize(("content", "message"), [(None, "there is no script at"), ("{", "is not a script in JSON")])

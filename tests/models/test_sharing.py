@@ -92,11 +92,11 @@ def test_a_reward_that_cannot_share_scores_the_same(
         ("Ben?", ("\nx = 1\n<end_of_step>",)),
     ]
 
-    def scores() -> list[list[float]]:
+    def scores() -> list[tuple[float, ...]]:
         reward = TransformersReward(llama(classifier=True), CodeFormat(), tokenizer)
         values = asyncio.run(reward.score(paths))
         reward.close()
-        return values
+        return [one.values for one in values]
 
     shared = scores()
     monkeypatch.setattr("ponderosa.models.transformers_sharing._obstacle", lambda model: "of this test")

@@ -9,7 +9,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ponderosa.core import BackendError, CodeFormat, PonderosaError
+from ponderosa.core import BackendError, CodeFormat, PonderosaError, Scored
 from ponderosa.core import Path as StepPath
 from ponderosa.models import load_reward
 from ponderosa.models.transformers_reward import TransformersReward
@@ -49,9 +49,10 @@ def expected(value: Callable[[str, Sequence[str]], float], paths: Sequence[StepP
     return [[value(question, steps[: i + 1]) for i in range(len(steps))] for question, steps in paths]
 
 
-def same(ours: list[list[float]], theirs: list[list[float]]) -> bool:
-    return list(map(len, ours)) == list(map(len, theirs)) and all(
-        a == pytest.approx(b, abs=1e-5) for a, b in zip(ours, theirs, strict=True)
+def same(ours: list[Scored], theirs: list[list[float]]) -> bool:
+    values = [one.values for one in ours]
+    return list(map(len, values)) == list(map(len, theirs)) and all(
+        a == pytest.approx(b, abs=1e-5) for a, b in zip(values, theirs, strict=True)
     )
 
 
@@ -69,7 +70,7 @@ def test_concurrent_calls_share_batches_and_get_their_own_answers(reward_folder:
     reward = TransformersReward(reward_folder, FORMAT, max_step_tokens=64)
     theirs = expected(value, PATHS)
 
-    async def score() -> list[list[list[float]]]:
+    async def score() -> list[list[Scored]]:
         return await asyncio.gather(
             *(reward.score([path, PATHS[0]], last_only=bool(i % 2)) for i, path in enumerate(PATHS * 3))
         )
@@ -120,8 +121,19 @@ def test_equal_paths_of_one_batch_are_computed_once_and_known_beginnings_never_a
 
 def test_no_paths_and_no_steps_are_no_work(reward: TransformersReward) -> None:
     assert asyncio.run(reward.score([])) == []
-    assert asyncio.run(reward.score([("Q", ())])) == [[]]
-    assert asyncio.run(reward.score([("Q", ())], last_only=True)) == [[]]
+    assert asyncio.run(reward.score([("Q", ())])) == [Scored(())]
+    assert asyncio.run(reward.score([("Q", ())], last_only=True)) == [Scored(())]
+
+
+def test_tokens_are_counted_and_those_that_were_known(reward_folder: Path) -> None:
+    reward = TransformersReward(reward_folder, FORMAT)
+    whole = len(reward._text.encode(FORMAT.render("How many pears?", STEPS[:1]).text))
+    first, again, _ = asyncio.run(reward.score([("How many pears?", (STEPS[0],))] * 3, last_only=True))
+    assert (first.tokens, first.cached_tokens) == (whole, 0)
+    assert (again.tokens, again.cached_tokens) == (whole, whole)
+    (later,) = asyncio.run(reward.score([("How many pears?", STEPS[:2])], last_only=True))
+    assert whole / 2 < later.cached_tokens < whole < later.tokens
+    reward.close()
 
 
 def test_a_path_beyond_the_context_is_an_error(reward: TransformersReward) -> None:
@@ -133,7 +145,7 @@ def test_a_scale_stretches_the_logit(llama: Callable[..., Any], tokenizer: Any) 
     values = []
     for overrides in ({"reward_scale": 5.0}, {"reward_scale": 1.0}):
         reward = TransformersReward(llama(classifier=True, **overrides), FORMAT, tokenizer)
-        values.append(asyncio.run(reward.score(PATHS[:1], last_only=True))[0][0])
+        values.append(asyncio.run(reward.score(PATHS[:1], last_only=True))[0].values[0])
         reward.close()
     assert math.atanh(values[0]) * 5 == pytest.approx(math.atanh(values[1]), rel=1e-4)
 
@@ -142,7 +154,7 @@ def test_the_scale_is_one_where_the_config_names_none(llama: Callable[..., Any],
     model = llama(classifier=True)
     del model.config.reward_scale
     reward = TransformersReward(model, FORMAT, tokenizer)
-    found = asyncio.run(reward.score(PATHS[:1], last_only=True))[0][0]
+    found = asyncio.run(reward.score(PATHS[:1], last_only=True))[0].values[0]
     reward.close()
     assert math.atanh(found) == pytest.approx(2 * math.atanh(value(*PATHS[0])), rel=1e-4)
 

@@ -15,6 +15,7 @@ from ponderosa.core import (
     Path,
     Prompt,
     Sampling,
+    Scored,
     Status,
 )
 from ponderosa.search import Backends
@@ -59,9 +60,10 @@ class LastAssignment:
 class LastDigitReward:
     """A step's value is its last digit / 3 mapped to [-1, 1]."""
 
-    async def score(self, paths: Sequence[Path], *, last_only: bool = False) -> list[list[float]]:
+    async def score(self, paths: Sequence[Path], *, last_only: bool = False) -> list[Scored]:
         await asyncio.sleep(random.random() * 0.001)
-        return [[self.value(step) for step in (steps[-1:] if last_only else steps)] for _, steps in paths]
+        asked = [steps[-1:] if last_only else steps for _, steps in paths]
+        return [Scored(tuple(map(self.value, steps)), tokens=10, cached_tokens=4) for steps in asked]
 
     @staticmethod
     def value(step: str) -> float:

@@ -51,6 +51,10 @@ def whole_results() -> dict[str, Any]:
                 "seconds": {"search": 60.0, "sft": 50.0, "ppm": 20.0, "evaluation": 25.0},
                 "tokens": {"generated": 400_000, "prompt": 900_000},
                 "executions": 42_000,
+                "searches": {
+                    "data": {"trees": 600, "policy_calls": 9_000, "generated_tokens": 400_000, "wall_s": 1200.0}
+                    | {"prompt_tokens": 900_000, "cached_tokens": 840_000, "reward_tokens": 0, "flops": 7.2e11}
+                },
             },
         ],
         "paired": {"greedy_gain": {"value": 0.2, "low": 0.151, "high": 0.249}},

@@ -145,3 +145,9 @@ def test_without_matplotlib_the_error_says_what_to_install(tmp_path, data, monke
 
 def test_large_numbers_on_an_axis_are_short():
     assert [figures.short(value) for value in (0, 350, 2_500, 1e6, 2e9)] == ["0", "350", "2.5k", "1M", "2B"]
+
+
+def test_what_searches_cost_is_told_for_each_tree(written):
+    text = " ".join(Page(written.read_text()).text)
+    assert "Round 1: data 600 15.0 1,500 1,400 667 0.0" in re.sub(r"\s+", " ", text)
+    assert "1.20e+09 2.0" in re.sub(r"\s+", " ", text)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from ponderosa.core import PonderosaError
-from ponderosa.evaluation.curves import Sizes
+from ponderosa.evaluation.accounting import Sizes
 from ponderosa.evaluation.statistics import paired_difference
 from ponderosa.evolution import Run
 from ponderosa.evolution.evaluating import EvalRun, evaluate, results
@@ -19,7 +19,7 @@ from ponderosa.evolution.run import RECIPE, read_json, write_json, write_whole
 from ponderosa.evolution.searching import read_all
 from ponderosa.models.size import parameters
 from ponderosa.search import BeamSettings, MCTSSettings, PlayoutSettings, SampleSettings
-from ponderosa.view import curves
+from ponderosa.view import accounting, curves
 from ponderosa.view.figures import save
 from ponderosa.view.progress import progress
 
@@ -123,9 +123,9 @@ def evaluation(
     console = Console()
     with run.claim(out), progress(console) as shown:
         points = asyncio.run(evaluate(out, run, tested, chosen_on, shown))
-    found = results(run, points, Sizes(parameters(policy), parameters(reward)))
+    found = results(out, run, points, Sizes(parameters(policy), parameters(reward)))
     write_json(out / RESULTS, found)
-    text = curves.markdown(found)
+    text = f"{curves.markdown(found)}\n{accounting.CAPTION}:\n\n{accounting.markdown(found['searches'])}"
     write_whole(out / "table.md", text)
     write_whole(out / "table.csv", curves.table(found))
     for cost in ("tokens", "flops"):

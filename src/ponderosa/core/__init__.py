@@ -19,13 +19,15 @@ from ponderosa.core.protocols import (
     Prompt,
     Reward,
     Sampling,
+    Scored,
     Verdict,
 )
 from ponderosa.core.seeds import derive_seed
-from ponderosa.core.tree import SCHEMA_VERSION, Node, Tree, Usage
+from ponderosa.core.tree import READABLE, SCHEMA_VERSION, Node, Tree, Usage
 
 __all__ = [
     "FORMATS",
+    "READABLE",
     "SCHEMA_VERSION",
     "BackendError",
     "CodeFormat",
@@ -45,6 +47,7 @@ __all__ = [
     "Prompt",
     "Reward",
     "Sampling",
+    "Scored",
     "Status",
     "StepFormat",
     "StepKind",

@@ -65,6 +65,19 @@ class Completion:
 
 
 @dataclass(frozen=True, slots=True)
+class Scored:
+    """A reward model's word on one path: the `values` in [-1, 1] of its steps, or of its last step only.
+
+    `tokens` counts the text that was read, the question's prompt included; `cached_tokens` of them were known from
+    other paths.
+    """
+
+    values: tuple[float, ...]
+    tokens: int = 0
+    cached_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Execution:
     """The result of running a program: what it printed and how it ended. Times are in seconds, queueing excluded."""
 
@@ -110,8 +123,8 @@ class Policy(Protocol):
 class Reward(Protocol):
     """Values the steps of paths."""
 
-    async def score(self, paths: Sequence[Path], *, last_only: bool = False) -> list[list[float]]:
-        """For each path the value in [-1, 1] of each of its steps, or of its last step only. Raises `BackendError`."""
+    async def score(self, paths: Sequence[Path], *, last_only: bool = False) -> list[Scored]:
+        """For each path the values of all its steps, or of its last step only. Raises `BackendError`."""
         ...
 
 

@@ -6,7 +6,9 @@ from typing import Any
 
 from ponderosa.core.outcome import Outcome
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+READABLE = (2, 3)
+"""Schemas that this version reads. 2 lacks a node's `action`, and the reward model's tokens and the time in `Usage`."""
 
 
 @dataclass(slots=True)
@@ -36,6 +38,8 @@ class Node:
     tokens: int = 0
     """What was generated for it; the root's are those of the question's prompt."""
     prior: float | None = None
+    action: str = ""
+    """What the policy was asked for, where a method asks for more than the next step."""
     expanded: bool = False
     children: list[int] = field(default_factory=list)
 
@@ -51,7 +55,11 @@ class Node:
 
 @dataclass(slots=True)
 class Usage:
-    """What a search cost. Tokens are summed over samples; `cached_tokens` of the prompt's came from a cache."""
+    """What a search cost. Tokens are summed over samples.
+
+    `cached_tokens` of the prompts' and `reward_cached_tokens` of the reward model's were known from other requests.
+    `wall_s` are seconds from begin to end, waiting included; what differs only in time is the same search.
+    """
 
     policy_calls: int = 0
     prompt_tokens: int = 0
@@ -59,7 +67,10 @@ class Usage:
     generated_tokens: int = 0
     reward_calls: int = 0
     scored_steps: int = 0
+    reward_tokens: int = 0
+    reward_cached_tokens: int = 0
     executions: int = 0
+    wall_s: float = field(default=0.0, compare=False)
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
@@ -156,8 +167,8 @@ class Tree:
         """The inverse of `to_json`. Raises ValueError for a schema that this version does not know."""
         record = dict(record)
         schema = record.pop("schema", None)
-        if schema != SCHEMA_VERSION:
-            raise ValueError(f"tree schema {schema!r}: this version reads schema {SCHEMA_VERSION}")
+        if schema not in READABLE:
+            raise ValueError(f"tree schema {schema!r}: this version reads {' and '.join(map(str, READABLE))}")
         nodes = [_node(n) for n in record.pop("nodes")]
         for index, node in enumerate(nodes[1:], start=1):
             nodes[node.parent].children.append(index)

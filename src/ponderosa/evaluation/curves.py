@@ -11,16 +11,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ponderosa.core import Tree
+from ponderosa.evaluation.accounting import Sizes
 from ponderosa.evaluation.metrics import Accuracy, Sampled, best_of, majority, pass_at, weighted_vote
 from ponderosa.evaluation.statistics import Estimate, paired_difference
-
-
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """Parameters of the models; None where they are not known."""
-
-    policy: int | None = None
-    reward: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,9 @@ from ponderosa.cluster import Shard, WorkerPool
 from ponderosa.cluster.shard import spread
 from ponderosa.core import FORMATS, Grader, PonderosaError, Problem, Tree
 from ponderosa.evaluation import metrics
+from ponderosa.evaluation.accounting import Sizes, account
 from ponderosa.evaluation.answers import Problems, chosen_answers, graded_samples, voted_answers
-from ponderosa.evaluation.curves import Cost, Point, Sizes, against, cost_of, sample_points
+from ponderosa.evaluation.curves import Cost, Point, against, cost_of, sample_points
 from ponderosa.evaluation.metrics import Sampled
 from ponderosa.evolution.recipe import Part, WorkerSettings, known, parse
 from ponderosa.evolution.run import Observer, claimed, run_shards, snapshot
@@ -228,8 +229,10 @@ def _best_aggregations(on_dev: Sequence[Sampled], k: int) -> dict[str, str]:
     return best
 
 
-def results(run: EvalRun, points: Sequence[Point], sizes: Sizes) -> dict[str, Any]:
-    """The evaluation as JSON values: its points, and their paired differences to majority votes of like tokens."""
+def results(path: Path, run: EvalRun, points: Sequence[Point], sizes: Sizes) -> dict[str, Any]:
+    """The evaluation at `path` as JSON values: its points, paired with majority votes of like tokens, and what each
+    search of the test problems cost.
+    """
     compared = against(points)
     return {
         "settings": run.model_dump(mode="json"),
@@ -243,4 +246,5 @@ def results(run: EvalRun, points: Sequence[Point], sizes: Sizes) -> dict[str, An
             }
             for point in points
         ],
+        "searches": {name: account(read_forest(path / "test" / name), sizes) for name in run.searches()},
     }

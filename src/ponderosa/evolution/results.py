@@ -1,11 +1,12 @@
 """A run's results: one entry a round, the base being round 0, and what the rounds come to."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from itertools import pairwise
 from typing import Any
 
 from ponderosa.evaluation import statistics
+from ponderosa.evaluation.accounting import Sizes, account
 from ponderosa.evolution.evaluation import (
     Evaluation,
     coverage,
@@ -19,6 +20,7 @@ from ponderosa.evolution.evaluation import (
 from ponderosa.evolution.run import read_json, write_json
 from ponderosa.evolution.stages import Forest, Stages
 from ponderosa.forest import read_forest
+from ponderosa.models.size import parameters
 
 
 class Results:
@@ -49,7 +51,8 @@ class Results:
                 if ppm is not None:
                     record["sft"] = data_quality(self._stages, number, forests)
                     record["ppm"] = await self._ppm(number, evaluation, ppm)
-            write_json(path, record | _cost(forests))
+            sizes = Sizes(parameters(policy), parameters(ppm))
+            write_json(path, record | _cost(forests) | {"searches": _searches(forests, evaluation, sizes)})
         self._write()
 
     async def _ppm(self, number: int, evaluation: Evaluation, ppm: str) -> dict[str, Any] | None:
@@ -103,6 +106,15 @@ class Results:
 
 def _stage_seconds(times: dict[str, float], number: int) -> dict[str, float]:
     return {key.split(".", 1)[1]: seconds for key, seconds in times.items() if key.split(".", 1)[0] == str(number)}
+
+
+def _searches(forests: Sequence[Forest], evaluation: Evaluation, sizes: Sizes) -> dict[str, Any]:
+    """What each of the round's searches cost; the models that made its data have the same sizes."""
+    made = {"data": account((tree for forest in forests for tree in forest.trees()), sizes)}
+    for f in fields(evaluation):
+        forest: Forest = getattr(evaluation, f.name)
+        made[f.name.replace("_", " ")] = account(forest.trees(), sizes)
+    return {name: record for name, record in made.items() if record["trees"]}
 
 
 def _cost(forests: Sequence[Forest]) -> dict[str, Any]:

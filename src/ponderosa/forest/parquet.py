@@ -8,7 +8,7 @@ first use.
 import errno
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,17 +63,18 @@ def write_table(path: Path, schema: "pa.Schema", batches: Iterable[Columns], *, 
             writer.write_batch(_record_batch(batch, schema))
 
 
-def read_table(path: Path, *, kind: str, version: int) -> Iterator[dict[str, Any]]:
+def read_table(path: Path, *, kind: str, versions: Collection[int]) -> Iterator[dict[str, Any]]:
     """The rows of a table that `write_table` wrote, in order, a row group in memory at a time.
 
-    Raises `PonderosaError`, which names `path`, if it is missing, unreadable, or not a table of this kind and version.
+    Raises `PonderosaError`, which names `path`, if it is missing, unreadable, or not a table of this kind and of one of
+    these versions.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(path) as file:
-            _check(path, file.schema_arrow.metadata or {}, kind, version)
+            _check(path, file.schema_arrow.metadata or {}, kind, versions)
             for group in range(file.num_row_groups):
                 yield from file.read_row_group(group).to_pylist()
     except FileNotFoundError as error:
@@ -96,11 +97,12 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _check(path: Path, metadata: Mapping[bytes, bytes], kind: str, version: int) -> None:
+def _check(path: Path, metadata: Mapping[bytes, bytes], kind: str, versions: Collection[int]) -> None:
     if (found := metadata.get(_KIND, b"").decode()) != kind:
         raise PonderosaError(f"{path}: holds {found or 'a table of another program'}, not {kind}")
-    if (found := metadata.get(_VERSION, b"").decode()) != str(version):
-        raise PonderosaError(f"{path}: {kind} of schema {found}; this version of Ponderosa reads schema {version}")
+    if (found := metadata.get(_VERSION, b"").decode()) not in map(str, versions):
+        readable = " and ".join(map(str, versions))
+        raise PonderosaError(f"{path}: {kind} of schema {found}; this version of Ponderosa reads {readable}")
 
 
 def _record_batch(columns: Columns, schema: "pa.Schema") -> "pa.RecordBatch":

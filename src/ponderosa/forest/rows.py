@@ -89,7 +89,7 @@ def write_rows(folder: Path, kind: type[Row], rows: Iterable[Row], *, source: st
 def read_rows(folder: Path, kind: type[Row]) -> list[Row]:
     """The rows of a data set. Raises `PonderosaError` if it is missing, unreadable or holds another kind."""
     make: Callable[..., Row] = kind
-    found = read_table(folder / TABLE, kind=_KINDS[kind], version=VERSION)
+    found = read_table(folder / TABLE, kind=_KINDS[kind], versions=(VERSION,))
     return [make(**{k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}) for row in found]
 
 

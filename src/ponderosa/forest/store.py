@@ -11,7 +11,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ponderosa.core import SCHEMA_VERSION, Node, Outcome, PonderosaError, Tree, Usage
+from ponderosa.core import READABLE, SCHEMA_VERSION, Node, Outcome, PonderosaError, Tree, Usage
 from ponderosa.forest.parquet import Columns, atomic, read_table, write_table
 
 if TYPE_CHECKING:
@@ -93,8 +93,8 @@ def _append(columns: dict[str, list[Any]], tree: Tree) -> None:
 
 def _trees(path: Path) -> Iterator[Tree]:
     tree: Tree | None = None
-    for row in read_table(path, kind=KIND, version=SCHEMA_VERSION):
-        node = Node(**{name: row[name] for name in _NODE_FIELDS})
+    for row in read_table(path, kind=KIND, versions=READABLE):
+        node = Node(**{name: row[name] for name in _NODE_FIELDS if name in row})
         node.outcome = Outcome(node.outcome) if node.outcome else None
         if row["node"] == 0:
             if tree is not None:
@@ -152,6 +152,7 @@ def _schema() -> "pa.Schema":
             "errors": integer,
             "tokens": integer,
             "prior": real,
+            "action": text,
             "expanded": pa.bool_(),
             "rollouts": pa.list_(integer),
             "usage": usage,

@@ -26,6 +26,7 @@ from ponderosa.core import (
     Prompt,
     Reward,
     Sampling,
+    Scored,
 )
 
 _KEY_BYTES = 16
@@ -161,7 +162,7 @@ class JournaledReward:
         self._journal = journal
         self._model = model
 
-    async def score(self, paths: Sequence[Path], *, last_only: bool = False) -> list[list[float]]:
+    async def score(self, paths: Sequence[Path], *, last_only: bool = False) -> list[Scored]:
         keys = [request_key("score", self._model, last_only, question, *steps) for question, steps in paths]
         missing = {key: path for key, path in zip(keys, paths, strict=True) if key not in self._journal}
         self._journal.replayed += len(keys) - len(missing)
@@ -171,10 +172,12 @@ class JournaledReward:
                 raise BackendError(
                     f"the journal {self._journal.path} has no score of ...{(question + ''.join(steps))[-160:]!r}"
                 )
-            values = await self._reward.score(list(missing.values()), last_only=last_only)
-            self._journal.record(list(zip(missing, values, strict=True)))
-        # Read back, not `values`: where a concurrent call recorded a path first, its values are those that replay.
-        return [self._journal[key] for key in keys]
+            scored = await self._reward.score(list(missing.values()), last_only=last_only)
+            records = [[one.values, one.tokens, one.cached_tokens] for one in scored]
+            self._journal.record(list(zip(missing, records, strict=True)))
+        # Read back, not `scored`: where a concurrent call recorded a path first, its values are those that replay.
+        found = (self._journal[key] for key in keys)
+        return [Scored(tuple(values), tokens, cached) for values, tokens, cached in found]
 
 
 def _pack(c: Completion) -> list[Any]:

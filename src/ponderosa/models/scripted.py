@@ -21,6 +21,7 @@ from ponderosa.core import (
     Problem,
     Prompt,
     Sampling,
+    Scored,
     StepFormat,
     Verdict,
 )
@@ -77,16 +78,16 @@ class ScriptedReward:
         script = _read(path)
         return cls(script["table"], format, script.get("prompt_prefix", ""))
 
-    async def score(self, paths: Sequence[Path], *, last_only: bool = False) -> list[list[float]]:
-        return [self._values(question, steps, last_only) for question, steps in paths]
+    async def score(self, paths: Sequence[Path], *, last_only: bool = False) -> list[Scored]:
+        return [Scored(self._values(question, steps, last_only)) for question, steps in paths]
 
     def close(self) -> None:
         """There is nothing to release; the backends that hold a model have more to do."""
 
-    def _values(self, question: str, steps: tuple[str, ...], last_only: bool) -> list[float]:
+    def _values(self, question: str, steps: tuple[str, ...], last_only: bool) -> tuple[float, ...]:
         first = max(len(steps), 1) if last_only else 1
         texts = (self._format.render(question, steps[:i]).text for i in range(first, len(steps) + 1))
-        return [_look_up(self._table, text, self._prefix, "text") for text in texts]
+        return tuple(_look_up(self._table, text, self._prefix, "text") for text in texts)
 
 
 class ScriptedGrader:

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 import torch
 from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
 
-from ponderosa.core import Path, PonderosaError, StepFormat
+from ponderosa.core import Path, PonderosaError, Scored, StepFormat
 from ponderosa.models.text import Text
 from ponderosa.models.transformers_loading import Checkpoint, loaded
-from ponderosa.models.transformers_scoring import ScoreRequest, Scores, Scoring
+from ponderosa.models.transformers_scoring import ScoreRequest, Scoring
 from ponderosa.models.transformers_sharing import share_prefixes
 from ponderosa.models.worker import Engine, Worker
 
@@ -49,10 +49,10 @@ class TransformersReward:
         self._format = format
         self._limits = (max_step_tokens, cache_mib << 20)
         self._threads = threads
-        self._worker: Worker[ScoreRequest, Scores] = Worker(f"reward {self.name}", self._make_engine)
+        self._worker: Worker[ScoreRequest, list[Scored]] = Worker(f"reward {self.name}", self._make_engine)
 
-    async def score(self, paths: Sequence[Path], *, last_only: bool = False) -> list[list[float]]:
-        """For each path the value in [-1, 1] of each of its steps, or of its last step only. Raises `BackendError`."""
+    async def score(self, paths: Sequence[Path], *, last_only: bool = False) -> list[Scored]:
+        """For each path the values of all its steps, or of its last step only. Raises `BackendError`."""
         return await self._worker.ask(ScoreRequest(paths, last_only))
 
     def close(self) -> None:
@@ -60,7 +60,7 @@ class TransformersReward:
         self._worker.close()
         self._model.set_attn_implementation(self._attention)
 
-    def _make_engine(self) -> Engine[ScoreRequest, Scores]:
+    def _make_engine(self) -> Engine[ScoreRequest, list[Scored]]:
         torch.set_num_threads(self._threads)
         shared = share_prefixes(self._model)
         return Scoring(self._model, self._text, self._format, *self._limits, shared=shared)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from ponderosa.core import BackendError, Path, StepFormat
+from ponderosa.core import BackendError, Path, Scored, StepFormat
 from ponderosa.models.prefix_cache import BlockKey, Match, PrefixCache
 from ponderosa.models.text import Text
 from ponderosa.models.transformers_attention import Batch, Extension, KeyValueStore
@@ -26,17 +26,21 @@ class ScoreRequest(NamedTuple):
     last_only: bool
 
 
-Scores = list[list[float]]
-ScoreJob = Job[ScoreRequest, Scores]
+ScoreJob = Job[ScoreRequest, list[Scored]]
 
 
 @dataclass(slots=True, eq=False)
 class _Pending:
-    """A request, the values that it has so far, and how many it still lacks."""
+    """A request, what it has so far for each of its paths, and how many values it still lacks."""
 
     job: ScoreJob
-    scores: Scores
+    values: list[list[float]]
+    tokens: list[int]
+    cached: list[int]
     lacking: int
+
+    def resolve(self) -> None:
+        self.job.resolve(list(map(Scored, map(tuple, self.values), self.tokens, self.cached)))
 
 
 @dataclass(slots=True, eq=False)
@@ -78,8 +82,8 @@ class Scoring:
     def add(self, jobs: Sequence[ScoreJob]) -> None:
         for job in jobs:
             paths, last_only = job.request
-            scores = [[0.0] * (min(len(steps), 1) if last_only else len(steps)) for _, steps in paths]
-            pending = _Pending(job, scores, sum(map(len, scores)))
+            values = [[0.0] * (min(len(steps), 1) if last_only else len(steps)) for _, steps in paths]
+            pending = _Pending(job, values, [0] * len(paths), [0] * len(paths), sum(map(len, values)))
             texts = [(i, *part) for i, path in enumerate(paths) for part in self._parts(path, last_only)]
             longest = max((len(tokens) for _, _, tokens, _ in texts), default=0)
             if self._context is not None and longest > self._context:
@@ -91,7 +95,7 @@ class Scoring:
                 text = self._waiting.setdefault((tokens, wanted), _Text(tokens, wanted))
                 text.askers.append((pending, path, step))
             if not pending.lacking:
-                job.resolve(scores)
+                pending.resolve()
 
     def _parts(self, path: Path, last_only: bool) -> Iterator[tuple[int, tuple[int, ...], tuple[int, ...]]]:
         """First step, tokens and wanted places of the texts that give a path's values.
@@ -124,13 +128,17 @@ class Scoring:
         if batch:
             with torch.inference_mode():
                 values = torch.tanh(self._logits(batch) / self._scale).tolist()
-            for text, _ in batch:
+            for text, match in batch:
                 mine, values = values[: len(text.wanted)], values[len(text.wanted) :]
+                known = match.known
                 for pending, path, step in text.askers:
-                    pending.scores[path][step : step + len(mine)] = mine
+                    pending.values[path][step : step + len(mine)] = mine
+                    pending.tokens[path] += len(text.tokens)
+                    pending.cached[path] += known
+                    known = len(text.tokens)  # what the first one asked for costs the others nothing
                     pending.lacking -= len(mine)
                     if not pending.lacking:
-                        pending.job.resolve(pending.scores)
+                        pending.resolve()
         return bool(self._waiting)
 
     def _next_batch(self) -> list[tuple[_Text, Match]]:

@@ -12,13 +12,13 @@ from ponderosa.search.answer import (
 from ponderosa.search.beam import BeamSettings, beam
 from ponderosa.search.budget import Budget
 from ponderosa.search.concurrent import search_all
-from ponderosa.search.expansion import Backends
+from ponderosa.search.expansion import Backends, score_paths
 from ponderosa.search.mcts import MCTSSettings, mcts
 from ponderosa.search.methods import METHODS, SEARCHES, Method, SearchSettings, search
 from ponderosa.search.official import OfficialSettings, official_beam, official_mcts
 from ponderosa.search.playouts import PlayoutSettings, mcts_playouts
 from ponderosa.search.presets import PRESETS, Preset
-from ponderosa.search.sampling import SampleSettings, sample, score_paths
+from ponderosa.search.sampling import SampleSettings, sample
 from ponderosa.search.selection import uct
 
 __all__ = [

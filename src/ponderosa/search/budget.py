@@ -1,6 +1,7 @@
 """What a search may cost, and how it ends when that is spent: with the tree that it has."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ async def ending(tree: Tree, budget: Budget) -> AsyncIterator[None]:
 
     A backend that fails leaves its words in the root's `error`.
     """
+    started = time.monotonic()
     try:
         async with asyncio.timeout(budget.seconds):
             yield
@@ -50,3 +52,5 @@ async def ending(tree: Tree, budget: Budget) -> AsyncIterator[None]:
         tree.outcome = Outcome.BUDGET_SPENT
     except TimeoutError:
         tree.outcome = Outcome.TIMED_OUT
+    finally:
+        tree.usage.wall_s = time.monotonic() - started

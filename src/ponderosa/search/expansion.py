@@ -12,6 +12,7 @@ from ponderosa.core import (
     Judge,
     Outcome,
     ParsedStep,
+    Path,
     Policy,
     Reward,
     Sampling,
@@ -147,11 +148,32 @@ async def score_last(tree: Tree, nodes: Sequence[int], reward: Reward) -> None:
     """Sets the `value` of each node to the reward model's score of the path that ends there."""
     if not nodes:
         return
-    scores = await reward.score([(tree.question, tree.steps(node)) for node in nodes], last_only=True)
-    tree.usage.reward_calls += 1
-    tree.usage.scored_steps += len(nodes)
+    scores = await score(tree, [(tree.question, tree.steps(node)) for node in nodes], reward, last_only=True)
     for node, values in zip(nodes, scores, strict=True):
         tree.nodes[node].value = values[-1]
+
+
+async def score_paths(tree: Tree, ends: Sequence[int], reward: Reward) -> list[tuple[float, ...]]:
+    """Sets the `value` of every step on the paths to `ends`; the values of each path."""
+    scores = await score(tree, [(tree.question, tree.steps(end)) for end in ends], reward)
+    for end, values in zip(ends, scores, strict=True):
+        for node, value in zip(tree.path(end), values, strict=True):
+            tree.nodes[node].value = value
+    return scores
+
+
+async def score(
+    tree: Tree, paths: Sequence[Path], reward: Reward, *, last_only: bool = False
+) -> list[tuple[float, ...]]:
+    """The values of `paths`, accounted for in the tree."""
+    scored = await reward.score(paths, last_only=last_only)
+    usage = tree.usage
+    usage.reward_calls += 1
+    for one in scored:
+        usage.scored_steps += len(one.values)
+        usage.reward_tokens += one.tokens
+        usage.reward_cached_tokens += one.cached_tokens
+    return [one.values for one in scored]
 
 
 async def judge_ends(tree: Tree, ends: Iterable[int], judge: Judge) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ponderosa.core import Outcome, Sampling, Tree, derive_seed
 from ponderosa.search.answer import AGGREGATIONS
 from ponderosa.search.budget import ending
-from ponderosa.search.expansion import Backends, Limits, back_up, expand
+from ponderosa.search.expansion import Backends, Limits, back_up, expand, score_paths
 from ponderosa.search.sampling import SampleSettings, go_on
 from ponderosa.search.selection import select_child, uct
 
@@ -92,11 +92,7 @@ async def _brought(tree: Tree, end: int, backends: Backends, settings: PlayoutSe
     if backends.judge is not None:
         record.reward = await backends.judge(record.answer or "")
     elif backends.reward is not None:
-        ((*values,),) = await backends.reward.score([(tree.question, tree.steps(end))])
-        tree.usage.reward_calls += 1
-        tree.usage.scored_steps += len(values)
-        for node, value in zip(tree.path(end), values, strict=True):
-            tree.nodes[node].value = value
+        (values,) = await score_paths(tree, [end], backends.reward)
         process = 2 * AGGREGATIONS[settings.aggregation](values) - 1
         record.reward = settings.outcome * values[-1] + (1 - settings.outcome) * process
     return record.reward or 0.0

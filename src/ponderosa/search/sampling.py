@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from ponderosa.core import (
     Completion,
     ParsedStep,
-    Reward,
     Sampling,
     StepFormat,
     Tree,
@@ -19,7 +18,7 @@ from ponderosa.core import (
 from ponderosa.search.adaptive import settled
 from ponderosa.search.budget import ending
 from ponderosa.search.concurrent import together
-from ponderosa.search.expansion import Backends, Limits, back_up, judge_ends, propose, verify
+from ponderosa.search.expansion import Backends, Limits, back_up, judge_ends, propose, score_paths, verify
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,14 +140,3 @@ def _add_chain(
         tree.nodes[node].tokens = completion.tokens
         tree.nodes[node].prior = completion.logprob
     return node, step
-
-
-async def score_paths(tree: Tree, ends: list[int], reward: Reward) -> None:
-    """Sets the `value` of every step on the paths to `ends`."""
-    paths = [tree.path(end) for end in ends]
-    scores = await reward.score([(tree.question, tree.steps(end)) for end in ends])
-    tree.usage.reward_calls += 1
-    for path, values in zip(paths, scores, strict=True):
-        for node, value in zip(path, values, strict=True):
-            tree.usage.scored_steps += tree.nodes[node].value is None
-            tree.nodes[node].value = value

@@ -56,6 +56,21 @@ def rates_table(caption: str, rounds: Sequence[str], rows: Sequence[Row]) -> str
     )
 
 
+def table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of texts, the first of each row its name; empty without rows."""
+    if not rows:
+        return ""
+    titles = "".join(f'<th scope="col">{escape(title)}</th>' for title in head)
+    body = "".join(
+        f'<tr><th scope="row">{escape(name)}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in cells)}</tr>'
+        for name, *cells in rows
+    )
+    return (
+        f'<div class="scroll"><table><caption>{escape(caption)}</caption>'
+        f"<thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
 def definitions(facts: Mapping[str, Any], prefix: str = "") -> str:
     """Names and values, those of nested mappings under joined names."""
     return f"<dl>{''.join(_definitions(facts, prefix))}</dl>" if facts else ""

@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from ponderosa.core import Tree
-from ponderosa.view import figures, page
+from ponderosa.view import accounting, figures, page
 from ponderosa.view.progress import duration
 from ponderosa.view.rounds import (
     Rate,
@@ -178,6 +178,15 @@ def _cost(results: Results) -> str:
         "What it cost",
         page.pictures(svgs),
         page.paragraph(f"{sum(executions):,} programs were executed.") if executions else "",
+        page.table(
+            accounting.CAPTION,
+            accounting.HEAD,
+            [
+                [f"{label(record)}: {name}", *cells]
+                for record in results["rounds"]
+                for name, *cells in accounting.rows(record.get("searches") or {})
+            ],
+        ),
     )
 
 
