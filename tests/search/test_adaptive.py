@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ponderosa.search import Backends, SampleSettings, sample
+from ponderosa.core import Tree
+from ponderosa.search import Backends, MCTSSettings, SampleSettings, mcts, sample
 from ponderosa.search.adaptive import confidence, settled
 
 VOTES = st.dictionaries(st.text(max_size=2), st.integers(0, 20), max_size=5)
@@ -60,3 +61,14 @@ def test_batches_are_drawn_anew(data_making: Backends) -> None:
 def test_without_batches_all_are_drawn(data_making: Backends) -> None:
     tree = asyncio.run(sample("p", "?", data_making, replace(SampleSettings(temperature=1.0), n=12)))
     assert len(tree.rollouts) == 12
+
+
+def test_a_tree_ends_when_the_vote_of_its_terminals_is_settled(data_making: Backends) -> None:
+    async def search(confidence: float | None) -> Tree:
+        settings = MCTSSettings(candidates=5, rollouts=200, confidence=confidence)
+        return await mcts("p", "What is x?", data_making, settings)
+
+    whole, sure = asyncio.run(search(None)), asyncio.run(search(0.6))
+    assert len(sure.rollouts) < len(whole.rollouts)
+    votes = Counter(sure.nodes[end].answer for end in sure.answered())
+    assert settled(votes, 200 - len(sure.rollouts), 0.6)

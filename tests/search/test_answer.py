@@ -30,7 +30,7 @@ def choose(rule: str, tree: Tree, aggregation: str = "last") -> Choice | None:
 
 
 def test_equivalent_answers_are_merged() -> None:
-    merged = asyncio.run(merge_answers(["1/2", "2", "0.5", "2/4", "2.0"], Fractions()))
+    merged = asyncio.run(merge_answers(["1/2", "2", "0.5", "2/4", "2.0"], Fractions().equivalent))
     assert merged == ["1/2", "2", "1/2", "1/2", "2"]
 
 

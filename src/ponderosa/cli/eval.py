@@ -1,7 +1,7 @@
 """`ponderosa eval` and `ponderosa compare`."""
 
 import asyncio
-from dataclasses import asdict
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,12 +13,12 @@ from ponderosa.core import PonderosaError
 from ponderosa.evaluation.accounting import Sizes
 from ponderosa.evaluation.statistics import paired_difference
 from ponderosa.evolution import Run
-from ponderosa.evolution.evaluating import EvalRun, evaluate, results
+from ponderosa.evolution.evaluating import PARTS, EvalRun, evaluate, results
 from ponderosa.evolution.recipe import assignment, parse
 from ponderosa.evolution.run import RECIPE, read_json, write_json, write_whole
 from ponderosa.evolution.searching import read_all
 from ponderosa.models.size import parameters
-from ponderosa.search import BeamSettings, MCTSSettings, PlayoutSettings, SampleSettings
+from ponderosa.search import METHODS, SampleSettings
 from ponderosa.view import accounting, curves
 from ponderosa.view.figures import save
 from ponderosa.view.progress import progress
@@ -32,6 +32,7 @@ def evaluation(
     policy: str,
     out: Path,
     reward: str | None = None,
+    discriminator: str | None = None,
     methods: str | None = None,
     budgets: str = "1,2,4,8,16",
     dev: Path | None = None,
@@ -59,11 +60,13 @@ def evaluation(
         The folder of the evaluation.
     reward
         Who values steps: a checkpoint, or scripted:FILE.
+    discriminator
+        A second policy, for mutual reasoning.
     methods
-        Of greedy, majority, best_of_n, weighted, adaptive, beam, dvts, playouts, mcts, trees, divided by commas; by
-        default all that can be run.
+        Of greedy, majority, best_of_n, weighted, adaptive, pooled, beam, dvts, particles, playouts, mcts, trees,
+        mutual, revision and long_chain, divided by commas; by default the first twelve that can be run.
     budgets
-        Samples, beams times candidates, rollouts, or trees of a problem, divided by commas.
+        Samples, beams times candidates, particles, rollouts, attempts, or trees of a problem, divided by commas.
     dev
         Problems on which it is chosen how step values are aggregated and answers are read from trees.
     format
@@ -90,10 +93,12 @@ def evaluation(
         Any other setting of a search: `--set mcts.c=1.5 --set sample.top_p=0.9`.
     """
     policy, reward, like = _models(policy, reward)
-    common = {"temperature": temperature, "max_depth": max_depth, "max_tokens": max_tokens}
+    common = {"temperature": temperature, "max_depth": max_depth, "max_tokens": max_tokens, "candidates": candidates}
     given = {key: value for key, value in common.items() if value is not None}
-    steps = given | ({"candidates": candidates} if candidates is not None else {})
-    settings: dict[str, dict[str, Any]] = {"sample": given, "mcts": steps, "beam": steps, "playouts": steps}
+    settings: dict[str, dict[str, Any]] = {
+        name: {key: value for key, value in given.items() if key in {f.name for f in fields(kind)}}
+        for name, kind in PARTS.items()
+    }
     for key, value in map(assignment, set):
         part, dot, name = key.partition(".")
         if not dot or part not in settings:
@@ -110,10 +115,8 @@ def evaluation(
             "few_shot": few_shot.read_text(encoding="utf-8") if few_shot else "",
             "grader": grader,
             "seed": seed,
-            "sample": _over(like["sample"], settings["sample"]),
-            "mcts": _over(like["mcts"], settings["mcts"]),
-            "beam": _over(like["beam"], settings["beam"]),
-            "playouts": _over(like["playouts"], settings["playouts"]),
+            "discriminator": discriminator,
+            **{name: asdict(like[name]) | settings[name] for name in PARTS},
             "workers": {"processes": processes, "concurrency": concurrency},
         },
         "these settings",
@@ -125,14 +128,15 @@ def evaluation(
         points = asyncio.run(evaluate(out, run, tested, chosen_on, shown))
     found = results(out, run, points, Sizes(parameters(policy), parameters(reward)))
     write_json(out / RESULTS, found)
-    text = f"{curves.markdown(found)}\n{accounting.CAPTION}:\n\n{accounting.markdown(found['searches'])}"
+    shown_table = curves.markdown(found)
+    text = f"{shown_table}\n{accounting.CAPTION}:\n\n{accounting.markdown(found['searches'])}"
     write_whole(out / "table.md", text)
     write_whole(out / "table.csv", curves.table(found))
     for cost in ("tokens", "flops"):
         if any(point[cost] for point in found["points"]):
             for suffix in ("svg", "png"):
                 save(curves.picture(found, cost), out / f"accuracy-by-{cost}.{suffix}")
-    console.print(Markdown(text))
+    console.print(Markdown(shown_table))
     console.print(
         "Methods that only read samples share them, and a smaller number of samples is the first of the larger; "
         "trees are searched anew for each budget."
@@ -175,12 +179,7 @@ def _results(path: Path) -> dict[str, Any]:
 
 def _models(policy: str, reward: str | None) -> tuple[str, str | None, dict[str, Any]]:
     """The policy, the reward and the settings to start from: a run's last ones, where the policy is a run."""
-    like: dict[str, Any] = {
-        "sample": SampleSettings(temperature=0.7),
-        "mcts": MCTSSettings(),
-        "beam": BeamSettings(),
-        "playouts": PlayoutSettings(),
-    }
+    like: dict[str, Any] = {name: kind() for name, kind in PARTS.items()} | {"sample": SampleSettings(temperature=0.7)}
     path = Path(policy)
     if not (path / RECIPE).exists():
         return policy, reward, like
@@ -190,28 +189,22 @@ def _models(policy: str, reward: str | None) -> tuple[str, str | None, dict[str,
         raise PonderosaError(f"the run {path} has no policy yet: go on with `ponderosa evolve`")
     folder = path / f"round-{done[0]}"
     search, asked = recipe.search, recipe.evaluation
-    depth = search.max_depth
-    like["sample"] = SampleSettings(temperature=asked.temperature, max_depth=depth, max_tokens=asked.max_tokens)
-    like["mcts"] = search
-    like["beam"] = BeamSettings(temperature=search.temperature, max_depth=depth, max_tokens=search.max_tokens)
-    like["playouts"] = PlayoutSettings(
-        temperature=search.temperature, max_depth=depth, max_tokens=search.max_tokens, candidates=search.candidates
+    like["sample"] = SampleSettings(
+        temperature=asked.temperature, max_depth=search.max_depth, max_tokens=asked.max_tokens
     )
+    like["mcts"] = search
+    steps = {"temperature": search.temperature, "max_depth": search.max_depth, "max_tokens": search.max_tokens}
+    for name in ("beam", "particles", "playouts"):
+        like[name] = replace(like[name], **steps)
     own = str(folder / "ppm") if (folder / "ppm").exists() else None
     return str(folder / "policy"), reward or own, like
 
 
-def _over(settings: Any, changes: dict[str, Any]) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return asdict(settings) | changes
-
-
 def _methods(text: str | None, reward: str | None) -> tuple[str, ...]:
-    from ponderosa.evolution.evaluating import METHODS, REWARDED
-
     if text is None:
-        return tuple(method for method in METHODS if reward is not None or method not in REWARDED)
+        plain = ("greedy", "majority", "best_of_n", "weighted", "adaptive", "pooled")
+        guided = ("beam", "dvts", "particles", "playouts", "mcts", "trees")
+        return tuple(name for name in (*plain, *guided) if reward is not None or not METHODS[name].needs)
     return tuple(filter(None, (word.strip() for word in text.split(","))))
 
 

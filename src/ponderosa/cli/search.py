@@ -24,6 +24,7 @@ def search(
     preset: str | None = None,
     method: str | None = None,
     reward: str | None = None,
+    discriminator: str | None = None,
     grader: str | None = None,
     format: str | None = None,
     few_shot: Path | None = None,
@@ -54,9 +55,12 @@ def search(
     preset
         A search with all its settings, e.g. `rstar-math` or `rstar-official/sft_sample_mcts`.
     method
-        A search with settings of your own: `sample`, `mcts` or `beam`; `mcts` if there is no preset.
+        A search with settings of your own: `sample`, `pooled`, `mcts`, `beam`, `particles`, `mcts_playouts`, `mutual`,
+        `revision` or `long_chain`; `mcts` if there is no preset.
     reward
         Who values steps: a checkpoint, or scripted:FILE.
+    discriminator
+        A second policy, for mutual reasoning.
     grader
         scripted:FILE, in place of the mathematical grader.
     format
@@ -111,6 +115,7 @@ def search(
             "few_shot": few_shot.read_text(encoding="utf-8") if few_shot else "",
             "policy": policy,
             "reward": reward,
+            "discriminator": discriminator,
             "grader": grader,
             "judged": chosen.judged if judged is None and chosen else bool(judged),
             "trees": trees,

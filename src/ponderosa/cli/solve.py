@@ -7,14 +7,23 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ponderosa.core import CodeFormat, Outcome, PonderosaError, Tree
+from ponderosa.core import Outcome, PonderosaError, StepFormat, Tree, make_format
 from ponderosa.evolution import Run
 from ponderosa.evolution.run import read_json
 from ponderosa.search import METHODS, Backends, Choice, SearchSettings, search
 from ponderosa.view.tree import draw_trajectory
 
 
-def solve(question: str, *, model: Path, method: str | None = None, reward: Path | None = None, seed: int = 0) -> None:
+def solve(
+    question: str,
+    *,
+    model: Path,
+    method: str | None = None,
+    reward: Path | None = None,
+    discriminator: Path | None = None,
+    format: str = "rstar",
+    seed: int = 0,
+) -> None:
     """Answer a question and print the steps.
 
     Parameters
@@ -24,10 +33,14 @@ def solve(question: str, *, model: Path, method: str | None = None, reward: Path
     model
         A run of `ponderosa evolve`, whose last policy and PPM answer, or a Hugging Face checkpoint.
     method
-        `greedy`, `majority`, `best_of_n`, `weighted`, `beam`, `dvts`, `playouts` or `mcts`; by default `mcts` with a
-        PPM, else `majority`.
+        `greedy`, `majority`, `adaptive`, `best_of_n`, `weighted`, `beam`, `dvts`, `particles`, `playouts`, `mcts`,
+        `trees`, `mutual`, `revision` or `long_chain`; by default `mcts` with a PPM, else `majority`.
     reward
         The PPM's checkpoint, where `model` is not a run or has another.
+    discriminator
+        A second policy, for mutual reasoning.
+    format
+        How steps are written: `rstar`, `text`, `fenced`, ...
     seed
         The seed of the search.
     """
@@ -38,10 +51,11 @@ def solve(question: str, *, model: Path, method: str | None = None, reward: Path
     method = method or ("mcts" if ppm else "majority")
     if method not in METHODS:
         raise PonderosaError(f"there is no method {method}: choose one of {', '.join(METHODS)}")
-    if METHODS[method].needs_reward and not ppm:
-        raise PonderosaError(f"{method} needs a PPM: name one with --reward, or use --method majority")
+    METHODS[method].check(method, lambda need: bool({"reward": ppm, "discriminator": discriminator}[need]))
     started = time.monotonic()
-    tree, choice = asyncio.run(_search(question, policy, ppm, method, settings, seed))
+    tree, choice = asyncio.run(
+        _search(question, policy, ppm, str(discriminator or ""), method, make_format(format), settings, seed)
+    )
     seconds = time.monotonic() - started
     console = Console()
     if choice is None:
@@ -72,16 +86,25 @@ def _models(model: Path) -> tuple[str, str | None, SearchSettings]:
 
 
 async def _search(
-    question: str, policy: str, ppm: str | None, method: str, settings: SearchSettings, seed: int
+    question: str,
+    policy: str,
+    ppm: str | None,
+    discriminator: str,
+    method: str,
+    format: StepFormat,
+    settings: SearchSettings,
+    seed: int,
 ) -> tuple[Tree, Choice | None]:
     from ponderosa.execution import make_executor
     from ponderosa.grading import MathGrader
     from ponderosa.models import load_policy, load_reward
 
-    format = CodeFormat()
     async with make_executor() as executor, MathGrader() as grader:
         reward = load_reward(ppm, format) if ppm else None
-        backends = Backends(load_policy(policy), executor, format, reward)
+        second = load_policy(discriminator) if discriminator else None
+        backends = Backends(
+            load_policy(policy), executor, format, reward, discriminator=second, equivalent=grader.equivalent
+        )
         tree, choice = await search("question", question, method, backends, grader, settings, seed)
     if tree.outcome is Outcome.BACKEND_FAILED:
         raise PonderosaError(tree.nodes[0].error)

@@ -27,6 +27,7 @@ class Shard:
     out: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
     reward: str | None = None
+    discriminator: str | None = None
     judged: bool = False
     seed: int = 0
     index: int = 0

@@ -11,7 +11,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -30,7 +30,7 @@ from ponderosa.core import (
     Tree,
     make_format,
 )
-from ponderosa.search import SEARCHES, Backends, Budget, score_paths, search_all
+from ponderosa.search import POOLED, SEARCHES, Backends, Budget, sample_pooled, score_paths, search_all
 
 if TYPE_CHECKING:
     from ponderosa.models import Journal
@@ -45,11 +45,11 @@ class Models:
     def __init__(self) -> None:
         self._loaded: dict[tuple[str, str], Any] = {}
 
-    def policy(self, spec: str, journal: "Journal") -> Policy:
+    def policy(self, spec: str, journal: "Journal", role: str = "policy") -> Policy:
         """The policy at `spec`, answering from `journal` what that holds and recording the rest."""
         from ponderosa.models import JournaledPolicy, load_policy
 
-        return JournaledPolicy(self._get("policy", spec, load_policy), journal, spec)
+        return JournaledPolicy(self._get(role, spec, load_policy), journal, spec)
 
     def reward(self, spec: str, journal: "Journal", shard: Shard) -> Reward:
         """The reward model at `spec`, likewise, for paths in the format of `shard`."""
@@ -118,17 +118,30 @@ async def _search(
         grader = load_grader(shard.grader)
     reward = models.reward(shard.reward, journal, shard) if shard.reward else None
     format = make_format(shard.format, shard.few_shot)
-    search, settings = SEARCHES[shard.kind]
+    second = models.policy(shard.discriminator, journal, "discriminator") if shard.discriminator else None
+    search, kind = SEARCHES[shard.kind]
+    settings = kind(**shard.settings)
     budget = Budget(**shard.budget)
 
-    async def search_one(problem: Problem) -> Tree:
+    def backends(problem: Problem) -> Backends:
         judge = _judge(grader, problem) if shard.judged else None
-        backends = Backends(policy, executor, format, reward, judge, budget)
-        return await search(problem.id, problem.question, backends, settings(**shard.settings), shard.seed, shard.index)
+        return Backends(policy, executor, format, reward, judge, second, grader.equivalent, budget)
+
+    async def search_one(problem: Problem) -> Tree:
+        return await search(problem.id, problem.question, backends(problem), settings, shard.seed, shard.index)
+
+    async def search_each(problems: Iterable[Problem]) -> AsyncIterator[Tree]:
+        if shard.kind == POOLED:
+            for tree in await sample_pooled(
+                list(problems), backends, settings, shard.concurrency, shard.seed, shard.index
+            ):
+                yield tree
+        else:
+            async for tree in search_all(problems, search_one, shard.concurrency):
+                yield tree
 
     trees = []
-    problems = read_problems(Path(shard.problems), shard.start, shard.stop)
-    async for tree in search_all(problems, search_one, shard.concurrency):
+    async for tree in search_each(read_problems(Path(shard.problems), shard.start, shard.stop)):
         if tree.outcome is Outcome.BACKEND_FAILED:
             raise BackendError(tree.nodes[0].error)
         trees.append(tree)

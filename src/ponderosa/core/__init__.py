@@ -10,6 +10,7 @@ from ponderosa.core.outcome import Ended, Outcome, Status
 from ponderosa.core.problem import Problem
 from ponderosa.core.protocols import (
     Completion,
+    Equivalent,
     Execution,
     Executor,
     Grader,
@@ -33,6 +34,7 @@ __all__ = [
     "CodeFormat",
     "Completion",
     "Ended",
+    "Equivalent",
     "Execution",
     "Executor",
     "Grader",

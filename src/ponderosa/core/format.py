@@ -19,7 +19,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from ponderosa.core.outcome import Ended, Outcome
 from ponderosa.core.protocols import Completion, Prompt
@@ -69,6 +69,11 @@ class StepFormat(Protocol):
     """The interface of a step format. Formats are stateless."""
 
     @property
+    def in_words(self) -> bool:
+        """Are steps words, among which sub-questions and second thoughts have a place?"""
+        ...
+
+    @property
     def step_stops(self) -> tuple[str, ...]:
         """Where a completion of one step stops."""
         ...
@@ -108,6 +113,7 @@ class CodeFormat:
 
     max_output: int = 1024
     few_shot: str = ""
+    in_words: ClassVar[bool] = False
 
     @property
     def step_stops(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ rStar-math, commit b3c1846.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ponderosa.core.format import (
     ASSISTANT,
@@ -33,6 +34,7 @@ class OfficialFormat:
     bootstrap: bool = False
     few_shot: str = ""
     max_output: int = 1024
+    in_words: ClassVar[bool] = False
 
     @property
     def step_stops(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ponderosa.core.format import ParsedStep, StepKind, boxed_answer, up_to_end
 from ponderosa.core.outcome import Ended
@@ -22,6 +23,7 @@ class TextFormat:
 
     instruction: str = TEXT_INSTRUCTION
     few_shot: str = ""
+    in_words: ClassVar[bool] = True
 
     @property
     def step_stops(self) -> tuple[str, ...]:
@@ -73,6 +75,7 @@ class FencedFormat:
     instruction: str = FENCED_INSTRUCTION
     few_shot: str = ""
     max_output: int = 1024
+    in_words: ClassVar[bool] = True
 
     @property
     def step_stops(self) -> tuple[str, ...]:

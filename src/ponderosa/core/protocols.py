@@ -16,6 +16,9 @@ Path = tuple[str, tuple[str, ...]]
 Judge = Callable[[str], Awaitable[float]]
 """Answer -> reward in [-1, 1]. Injected when data are made; at test time there is none."""
 
+Equivalent = Callable[[str, str], Awaitable[bool]]
+"""Are two answers the same value, however written?"""
+
 
 @dataclass(frozen=True, slots=True)
 class Prompt:

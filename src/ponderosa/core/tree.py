@@ -57,14 +57,16 @@ class Node:
 class Usage:
     """What a search cost. Tokens are summed over samples.
 
-    `cached_tokens` of the prompts' and `reward_cached_tokens` of the reward model's were known from other requests.
-    `wall_s` are seconds from begin to end, waiting included; what differs only in time is the same search.
+    `cached_tokens` of the prompts' and `reward_cached_tokens` of the reward model's were known from other requests;
+    `discriminator_tokens` of the generated ones were a second policy's. `wall_s` are seconds from begin to end, waiting
+    included; what differs only in time is the same search.
     """
 
     policy_calls: int = 0
     prompt_tokens: int = 0
     cached_tokens: int = 0
     generated_tokens: int = 0
+    discriminator_tokens: int = 0
     reward_calls: int = 0
     scored_steps: int = 0
     reward_tokens: int = 0
@@ -74,6 +76,11 @@ class Usage:
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+    def absorb(self, other: "Usage") -> None:
+        """Adds `other` in place."""
+        for f in fields(self):
+            setattr(self, f.name, getattr(self, f.name) + getattr(other, f.name))
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ async def graded_samples(trees: Iterable[Tree], problems: Problems, grader: Grad
     found = []
     for tree in trees:
         answers = list(dict.fromkeys(tree.nodes[end].answer or "" for end in tree.answered()))
-        keys = dict(zip(answers, await merge_answers(answers, grader), strict=True))
+        keys = dict(zip(answers, await merge_answers(answers, grader.equivalent), strict=True))
         right = {key for key in keys.values() if (await grader.grade(key, problems[tree.problem_id])).correct}
         found.append(Sampled.from_tree(tree, keys, right))
     return found

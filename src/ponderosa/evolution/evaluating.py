@@ -1,6 +1,6 @@
 """`ponderosa eval`: methods on the same problems and models, at several budgets."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,56 +11,71 @@ from pydantic import Field
 from ponderosa.cluster import Shard, WorkerPool
 from ponderosa.cluster.shard import spread
 from ponderosa.core import FORMATS, Grader, PonderosaError, Problem, Tree
-from ponderosa.evaluation import metrics
 from ponderosa.evaluation.accounting import Sizes, account
 from ponderosa.evaluation.answers import Problems, chosen_answers, graded_samples, voted_answers
+from ponderosa.evaluation.choices import AGGREGATED, best_aggregations, best_reading
 from ponderosa.evaluation.curves import Cost, Point, against, cost_of, sample_points
-from ponderosa.evaluation.metrics import Sampled
 from ponderosa.evolution.recipe import Part, WorkerSettings, known, parse
 from ponderosa.evolution.run import Observer, claimed, run_shards, snapshot
 from ponderosa.execution import ExecutionSettings
 from ponderosa.forest import read_forest
 from ponderosa.grading import MathGrader
 from ponderosa.models import load_grader
-from ponderosa.search import AGGREGATIONS, BeamSettings, MCTSSettings, PlayoutSettings, SampleSettings
+from ponderosa.search import (
+    METHODS,
+    BeamSettings,
+    LongChainSettings,
+    MCTSSettings,
+    MutualSettings,
+    ParticleSettings,
+    PlayoutSettings,
+    RevisionSettings,
+    SampleSettings,
+    SearchSettings,
+)
 
 SETTINGS = "eval.yaml"
-SAMPLED = ("majority", "best_of_n", "weighted")
-SEARCHED = ("beam", "dvts", "playouts", "mcts", "trees")
-METHODS = ("greedy", *SAMPLED, "adaptive", *SEARCHED)
-REWARDED = ("best_of_n", "weighted", *SEARCHED)
-TREE_RULES: dict[str, tuple[str, ...]] = {
-    "adaptive": ("majority",),
-    "beam": ("best_of_n", "weighted", "majority"),
-    "dvts": ("best_of_n", "weighted", "majority"),
-    "playouts": ("weighted", "majority", "best_of_n"),
-    "mcts": ("best_terminal", "weighted", "majority"),
+SAMPLES = "samples"
+PARTS: dict[str, type[Any]] = {
+    "sample": SampleSettings,
+    "mcts": MCTSSettings,
+    "beam": BeamSettings,
+    "particles": ParticleSettings,
+    "playouts": PlayoutSettings,
+    "mutual": MutualSettings,
+    "revision": RevisionSettings,
+    "long_chain": LongChainSettings,
 }
-"""How the answers of a method's trees may be read; the first where there are no dev problems to choose on."""
+"""The settings of searches that an evaluation has, by name."""
 
 
 class EvalRun(Part):
-    """What an evaluation depends on. A budget is a number of samples, of beams times candidates, of rollouts, or of
-    trees (`trees`: MCTS as `mcts` says, and the vote of so many).
+    """What an evaluation depends on. `methods` are of `search.METHODS`. A budget is a number of samples, of beams times
+    candidates, of particles, rollouts, attempts, ends of one chain, or of trees (`trees`: MCTS as `mcts` says, and the
+    vote of so many).
 
-    `adaptive` is a majority vote that stops drawing samples of a problem once its answer is settled. With `dev`
-    problems, how step values are aggregated and how a tree's answer is read is chosen on them.
+    With `dev` problems, how step values are aggregated and how a tree's answer is read is chosen on them.
     """
 
     policy: str
     reward: str | None = None
-    methods: tuple[str, ...] = METHODS
+    discriminator: str | None = None
+    methods: tuple[str, ...]
     budgets: tuple[int, ...] = (1, 2, 4, 8, 16)
     format: str = "rstar"
     few_shot: str = ""
     grader: str | None = None
     seed: int = 0
     batch: int = 2
-    """Samples that `adaptive` draws at a time."""
+    """Samples that adaptive votes draw at a time."""
     sample: Annotated[SampleSettings, known(SampleSettings)] = SampleSettings(temperature=0.7)
     mcts: Annotated[MCTSSettings, known(MCTSSettings)] = MCTSSettings()
     beam: Annotated[BeamSettings, known(BeamSettings)] = BeamSettings()
+    particles: Annotated[ParticleSettings, known(ParticleSettings)] = ParticleSettings()
     playouts: Annotated[PlayoutSettings, known(PlayoutSettings)] = PlayoutSettings()
+    mutual: Annotated[MutualSettings, known(MutualSettings)] = MutualSettings()
+    revision: Annotated[RevisionSettings, known(RevisionSettings)] = RevisionSettings()
+    long_chain: Annotated[LongChainSettings, known(LongChainSettings)] = LongChainSettings()
     execution: Annotated[ExecutionSettings, known(ExecutionSettings)] = ExecutionSettings()
     workers: WorkerSettings = Field(default_factory=WorkerSettings)
 
@@ -81,46 +96,38 @@ class EvalRun(Part):
             raise PonderosaError(f"there is no method {unknown[0]}: choose of {', '.join(METHODS)}")
         if not self.methods or not self.budgets or min(self.budgets) < 1:
             raise PonderosaError("name at least one method, and budgets of at least 1")
-        if self.reward is None and (lacking := [method for method in self.methods if method in REWARDED]):
-            raise PonderosaError(f"{lacking[0]} needs a reward model: name one with --reward, or leave the method out")
+        for method in self.methods:
+            METHODS[method].check(method, lambda need: getattr(self, need) is not None)
         if self.format not in FORMATS:
             raise PonderosaError(f"there is no step format {self.format}: choose one of {', '.join(FORMATS)}")
 
     def searches(self) -> dict[str, Shard]:
         """The searches to be made, by folder. Methods that only read samples share theirs, of the largest budget."""
-        made = {}
-        if "greedy" in self.methods:
-            made["greedy"] = self._shard(
-                "sample", replace(self.sample, n=1, temperature=0.0, temperatures=()), rewarded=False
-            )
-        if any(method in SAMPLED for method in self.methods):
-            rewarded = any(method in ("best_of_n", "weighted") for method in self.methods)
-            made["samples"] = self._shard("sample", replace(self.sample, n=max(self.budgets)), rewarded=rewarded)
-        for budget in self.budgets:
-            width = budget // self.beam.candidates
-            if "mcts" in self.methods:
-                made[f"mcts-{budget}"] = self._shard("mcts", replace(self.mcts, rollouts=budget))
-            if "adaptive" in self.methods:
-                made[f"adaptive-{budget}"] = self._shard(
-                    "sample", replace(self.sample, n=budget, batch=self.batch), rewarded=False
-                )
-            if "playouts" in self.methods:
-                made[f"playouts-{budget}"] = self._shard("mcts_playouts", replace(self.playouts, rollouts=budget))
-            if width and "beam" in self.methods:
-                made[f"beam-{budget}"] = self._shard("beam", replace(self.beam, width=width, subtrees=1))
-            if width and "dvts" in self.methods:
-                made[f"dvts-{budget}"] = self._shard("beam", replace(self.beam, width=width, subtrees=width))
-        if "trees" in self.methods:
-            for tree in range(max(self.budgets)):
-                made[f"trees-{tree}"] = replace(self._shard("mcts", self.mcts), index=tree)
+        settings = SearchSettings(**{name: getattr(self, name) for name in PARTS}, batch=self.batch)
+        largest = max(self.budgets)
+        made: dict[str, Shard] = {}
+        if sharing := [METHODS[name] for name in self.methods if METHODS[name].samples]:
+            needs = {need for method in sharing for need in method.needs}
+            made[SAMPLES] = self._shard(sharing[0].search, sharing[0].settings(settings, largest), needs)
+        for name in self.methods:
+            method = METHODS[name]
+            if method.trees:
+                shard = self._shard(method.search, method.settings(settings, None), method.needs)
+                made |= {f"{name}-{tree}": replace(shard, index=tree) for tree in range(largest)}
+            elif not method.samples:
+                at = {budget: method.settings(settings, budget) for budget in (*self.budgets, 1)}
+                for budget in self.budgets if name != "greedy" else (1,):
+                    if at[budget] is not None:
+                        made[f"{name}-{budget}"] = self._shard(method.search, at[budget], method.needs)
         return made
 
-    def _shard(self, search: str, settings: Any, *, rewarded: bool = True) -> Shard:
+    def _shard(self, search: str, settings: Any, needs: Collection[str]) -> Shard:
         return Shard(
             self.policy,
             search,
             settings=asdict(settings),
-            reward=self.reward if rewarded else None,
+            reward=self.reward if "reward" in needs or search == "revision" else None,
+            discriminator=self.discriminator if "discriminator" in needs else None,
             seed=self.seed,
             concurrency=self.workers.concurrency,
             execution=asdict(self.execution),
@@ -154,26 +161,23 @@ async def evaluate(
 
     points: list[Point] = []
     async with _grader(run.grader) as grader:
-        for name, search in searches.items():
+        for name in searches:
+            if name == SAMPLES:
+                samples = await graded_samples(trees("test", name), by_id["test"], grader)
+                on_dev = await graded_samples(trees("dev", name), by_id["dev"], grader)
+                rewarded = searches[name].reward is not None
+                choices = best_aggregations(on_dev, max(run.budgets)) if rewarded and on_dev else {}
+                made = sample_points(samples, cost_of(trees("test", name)), run.budgets, choices, rewarded)
+                points += [point for point in made if point.method in (*run.methods, "pass")]
+                continue
             method, _, budget = name.partition("-")
-            if method == "trees":
+            if METHODS[method].trees:
                 continue
-            found, on_dev = trees("test", name), trees("dev", name)
-            cost = cost_of(found)
-            if method in TREE_RULES:
-                rule = await _best_rule(TREE_RULES[method], on_dev, by_id["dev"], grader)
-                accuracy = await chosen_answers(found, by_id["test"], grader, rule)
-                points.append(Point(method, int(budget), accuracy, cost, rule))
-                continue
-            samples = await graded_samples(found, by_id["test"], grader)
-            if method == "greedy":
-                points.append(Point(method, 1, metrics.greedy(samples), cost))
-                continue
-            rewarded = search.reward is not None
-            dev_samples = await graded_samples(on_dev, by_id["dev"], grader)
-            choices = _best_aggregations(dev_samples, max(run.budgets)) if rewarded and on_dev else {}
-            made = sample_points(samples, cost, run.budgets, choices, rewarded)
-            points += [point for point in made if point.method in (*run.methods, "pass")]
+            found = trees("test", name)
+            rule, how = await best_reading(METHODS[method], trees("dev", name), by_id["dev"], grader)
+            accuracy = await chosen_answers(found, by_id["test"], grader, rule, how)
+            choice = f"{rule}, {how}" if rule in AGGREGATED else rule if len(METHODS[method].rules) > 1 else ""
+            points.append(Point(method, int(budget), accuracy, cost_of(found), choice))
         if "trees" in run.methods:
             points += await _of_trees(run, trees, by_id, grader)
     return points
@@ -210,23 +214,6 @@ async def _grader(spec: str | None) -> AsyncIterator[Grader]:
             yield grader
     else:
         yield load_grader(spec)
-
-
-async def _best_rule(rules: Sequence[str], on_dev: Sequence[Tree], problems: Problems, grader: Grader) -> str:
-    """The rule that reads the most right answers from dev trees; the first without any."""
-    if not on_dev:
-        return rules[0]
-    rates = {rule: (await chosen_answers(on_dev, problems, grader, rule)).estimate.value for rule in rules}
-    return max(rates, key=lambda rule: rates[rule])
-
-
-def _best_aggregations(on_dev: Sequence[Sampled], k: int) -> dict[str, str]:
-    """How step values are best aggregated for best-of-N and for the weighted vote."""
-    best = {}
-    for name, metric in (("best_of_n", metrics.best_of), ("weighted", metrics.weighted_vote)):
-        rates = {how: metric(on_dev, k, how).estimate.value for how in AGGREGATIONS}
-        best[name] = max(rates, key=lambda how: rates[how])
-    return best
 
 
 def results(path: Path, run: EvalRun, points: Sequence[Point], sizes: Sizes) -> dict[str, Any]:

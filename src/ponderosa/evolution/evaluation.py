@@ -7,10 +7,11 @@ from typing import Any
 from ponderosa.core import Outcome, Problem, Tree
 from ponderosa.evaluation import Accuracy, Sampled, metrics, statistics
 from ponderosa.evaluation.answers import chosen_answers, graded_samples
+from ponderosa.evaluation.choices import AGGREGATED, best_aggregations
 from ponderosa.evolution.stages import Forest, SearchPlan, Stages, solved
 from ponderosa.forest import PairRow, SFTRow, preference_pairs
 from ponderosa.grading import MathGrader
-from ponderosa.search import AGGREGATIONS, SampleSettings
+from ponderosa.search import SampleSettings
 
 TREE_RULES = ("best_terminal", "weighted", "majority")
 """How the answer of an MCTS tree may be chosen; the first where there are no dev problems to choose on."""
@@ -83,12 +84,12 @@ async def measure(stages: Stages, evaluation: Evaluation, ppm: str | None) -> di
         by_name["majority"] = metrics.majority(samples, k)
         on_dev["majority"] = metrics.majority(dev, k).estimate.value if dev else 0.0
     if samples and ppm is not None:
-        for name, metric in (("best_of_n", metrics.best_of), ("weighted", metrics.weighted_vote)):
-            by = {a: metric(dev, k, a).estimate.value for a in AGGREGATIONS} if dev else {"last": 0.0}
-            aggregation = max(by, key=lambda a: by[a])
+        aggregations = best_aggregations(dev, k) if dev else dict.fromkeys(AGGREGATED, "last")
+        for name, metric in AGGREGATED.items():
+            aggregation = aggregations[name]
             by_name[name] = metric(samples, k, aggregation)
             chosen[name] = {"aggregation": aggregation}
-            on_dev[name] = by[aggregation]
+            on_dev[name] = metric(dev, k, aggregation).estimate.value if dev else 0.0
     if trees:
         by = {rule: rate.estimate.value for rule, rate in dev_trees.items()} or {TREE_RULES[0]: 0.0}
         rule = max(by, key=lambda r: by[r])

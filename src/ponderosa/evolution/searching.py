@@ -32,6 +32,7 @@ class SearchRun(Part):
     few_shot: str = ""
     policy: str
     reward: str | None = None
+    discriminator: str | None = None
     grader: str | None = None
     judged: bool = False
     trees: int = Field(1, ge=1)
@@ -52,6 +53,7 @@ class SearchRun(Part):
             self.search,
             settings=self.settings,
             reward=self.reward,
+            discriminator=self.discriminator,
             judged=self.judged,
             seed=self.seed,
             index=tree,

@@ -13,11 +13,16 @@ from ponderosa.search.beam import BeamSettings, beam
 from ponderosa.search.budget import Budget
 from ponderosa.search.concurrent import search_all
 from ponderosa.search.expansion import Backends, score_paths
+from ponderosa.search.long_chain import LongChainSettings, long_chain
 from ponderosa.search.mcts import MCTSSettings, mcts
-from ponderosa.search.methods import METHODS, SEARCHES, Method, SearchSettings, search
+from ponderosa.search.methods import METHODS, POOLED, SEARCHES, Method, SearchSettings, search
+from ponderosa.search.mutual import MutualSettings, mutual
 from ponderosa.search.official import OfficialSettings, official_beam, official_mcts
+from ponderosa.search.particles import ParticleSettings, particles
 from ponderosa.search.playouts import PlayoutSettings, mcts_playouts
+from ponderosa.search.pooled import sample_pooled
 from ponderosa.search.presets import PRESETS, Preset
+from ponderosa.search.revision import RevisionSettings, revision
 from ponderosa.search.sampling import SampleSettings, sample
 from ponderosa.search.selection import uct
 
@@ -25,27 +30,37 @@ __all__ = [
     "AGGREGATIONS",
     "ANSWER_RULES",
     "METHODS",
+    "POOLED",
     "PRESETS",
     "SEARCHES",
     "Backends",
     "BeamSettings",
     "Budget",
     "Choice",
+    "LongChainSettings",
     "MCTSSettings",
     "Method",
+    "MutualSettings",
     "OfficialSettings",
+    "ParticleSettings",
     "PlayoutSettings",
     "Preset",
+    "RevisionSettings",
     "SampleSettings",
     "SearchSettings",
     "TreeVotes",
     "beam",
+    "long_chain",
     "mcts",
     "mcts_playouts",
     "merge_answers",
+    "mutual",
     "official_beam",
     "official_mcts",
+    "particles",
+    "revision",
     "sample",
+    "sample_pooled",
     "score_paths",
     "search",
     "search_all",

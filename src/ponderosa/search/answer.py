@@ -1,10 +1,11 @@
 """Choosing the answer of a finished search, without the gold one. Votes merge equivalent answers, not strings."""
 
 import math
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from ponderosa.core import Grader, Outcome, Tree
+from ponderosa.core import Equivalent, Grader, Outcome, Tree
 
 AGGREGATIONS: dict[str, Callable[[Sequence[float]], float]] = {
     "last": lambda values: (values[-1] + 1) / 2,
@@ -24,14 +25,16 @@ class Choice:
     confidence: float
 
 
-async def merge_answers(answers: Sequence[str], grader: Grader) -> list[str]:
-    """For each answer the first one in the list that is equivalent to it."""
+async def merge_answers(answers: Sequence[str], equivalent: Equivalent | None) -> list[str]:
+    """For each answer the first one in the list that is equivalent to it; without `equivalent`, the same text."""
+    if equivalent is None:
+        return list(answers)
     first: dict[str, str] = {}
     classes: list[str] = []
     for answer in answers:
         if answer not in first:
             for known in classes:
-                if await grader.equivalent(known, answer):
+                if await equivalent(known, answer):
                     first[answer] = known
                     break
             else:
@@ -47,14 +50,14 @@ def trajectory_score(tree: Tree, node: int, aggregation: str = "last") -> float:
 
 
 def _ends(tree: Tree) -> list[int]:
-    """The answered ends, one for each sample; of an MCTS tree each answered terminal once."""
-    ends = tree.rollouts if tree.method == "sample" else tree.answered()
+    """The answered ends, one for each sample, particle or attempt; of other trees each answered terminal once."""
+    ends = tree.rollouts if tree.method in ("sample", "particles", "revision") else tree.answered()
     return [end for end in ends if tree.nodes[end].outcome is Outcome.ANSWERED]
 
 
 async def _vote(tree: Tree, grader: Grader, weight: Callable[[int], float]) -> Choice | None:
     ends = _ends(tree)
-    merged = await merge_answers([tree.nodes[end].answer or "" for end in ends], grader)
+    merged = await merge_answers([tree.nodes[end].answer or "" for end in ends], grader.equivalent)
     votes: dict[str, float] = {}
     for end, answer in zip(ends, merged, strict=True):
         votes[answer] = votes.get(answer, 0.0) + weight(end)
@@ -94,6 +97,34 @@ async def best_terminal(tree: Tree, grader: Grader, aggregation: str = "last") -
     )
 
 
+async def final_answer(tree: Tree, grader: Grader, aggregation: str = "last") -> Choice | None:
+    """The answer of the last rollout that has one, where each improves on those before; None without any."""
+    end = next((end for end in reversed(tree.rollouts) if tree.nodes[end].answer is not None), None)
+    return None if end is None else Choice(tree.nodes[end].answer or "", end, 1.0)
+
+
+async def mutual_choice(tree: Tree, grader: Grader, aggregation: str = "last") -> Choice | None:
+    """rStar's choice (arXiv 2408.06195, section 3.3), without a look at the right answer.
+
+    A solution survives if the discriminator came to its answer from at least half of its beginnings, a value of 0. An
+    answer's score is its share of the surviving solutions plus the share of its solutions that survive; if none does,
+    all count. The confidence is half the score.
+    """
+    ends = list(tree.answered())
+    merged = await merge_answers([tree.nodes[end].answer or "" for end in ends], grader.equivalent)
+    surviving = [(tree.nodes[end].value or 0.0) >= 0 for end in ends]
+    if not any(surviving):
+        surviving = [True] * len(ends)
+    found = Counter(merged)
+    kept = Counter(answer for answer, survives in zip(merged, surviving, strict=True) if survives)
+    score = {answer: count / kept.total() + count / found[answer] for answer, count in kept.items()}
+    if not score:
+        return None
+    winner = max(score, key=lambda answer: score[answer])
+    own = [end for end, to, survives in zip(ends, merged, surviving, strict=True) if to == winner and survives]
+    return Choice(winner, max(own, key=lambda end: tree.nodes[end].reward or 0.0), score[winner] / 2)
+
+
 @dataclass(frozen=True, slots=True)
 class TreeVotes:
     """What several trees of one problem say together, each by its terminal of highest value; None where none answered.
@@ -110,7 +141,7 @@ async def tree_votes(trees: Sequence[Tree], grader: Grader, top: int = 8) -> Tre
     """The votes of `trees`, the majority among the `top` of highest score; of equals the first."""
     found = [await best_terminal(tree, grader) for tree in trees]
     choices = sorted((c for c in found if c is not None), key=lambda choice: choice.confidence, reverse=True)
-    merged = await merge_answers([choice.answer for choice in choices], grader)
+    merged = await merge_answers([choice.answer for choice in choices], grader.equivalent)
     counts: dict[str, int] = {}
     scores: dict[str, float] = {}
     for place, (choice, answer) in enumerate(zip(choices, merged, strict=True)):
@@ -130,4 +161,6 @@ ANSWER_RULES: dict[str, AnswerRule] = {
     "weighted": weighted_vote,
     "best_of_n": best_of_n,
     "best_terminal": best_terminal,
+    "mutual": mutual_choice,
+    "final": final_answer,
 }

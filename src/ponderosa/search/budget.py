@@ -53,4 +53,4 @@ async def ending(tree: Tree, budget: Budget) -> AsyncIterator[None]:
     except TimeoutError:
         tree.outcome = Outcome.TIMED_OUT
     finally:
-        tree.usage.wall_s = time.monotonic() - started
+        tree.usage.wall_s += time.monotonic() - started

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 
 from ponderosa.core import (
     Completion,
+    Equivalent,
     Executor,
     Judge,
     Outcome,
     ParsedStep,
     Path,
     Policy,
+    Prompt,
     Reward,
     Sampling,
     StepFormat,
@@ -29,13 +31,19 @@ _OUTPUT = 1024
 
 @dataclass(frozen=True, slots=True)
 class Backends:
-    """Who serves a search, and what it may cost. `judge` is given when data are made and never at test time."""
+    """Who serves a search, and what it may cost. `judge` is given when data are made and never at test time.
+
+    `equivalent` says whether two answers are the same value, for votes within a search; the same text without it.
+    `discriminator` is the second policy of mutual reasoning.
+    """
 
     policy: Policy
     executor: Executor
     format: StepFormat
     reward: Reward | None = None
     judge: Judge | None = None
+    discriminator: Policy | None = None
+    equivalent: Equivalent | None = None
     budget: Budget = UNLIMITED
 
 
@@ -47,11 +55,16 @@ class Limits:
     errors: int = 1
 
 
-async def propose(tree: Tree, node: int, n: int, sampling: Sampling, backends: Backends, seed: int) -> list[Completion]:
-    """`n` continuations of the path to `node`, accounted for in the tree. Raises `BudgetSpentError`."""
+async def propose(
+    tree: Tree, node: int, n: int, sampling: Sampling, backends: Backends, seed: int, prompt: Prompt | None = None
+) -> list[Completion]:
+    """`n` continuations of `prompt`, by default the path to `node`, accounted for in the tree.
+
+    Raises `BudgetSpentError`.
+    """
     if backends.budget.spent(tree):
         raise BudgetSpentError
-    prompt = backends.format.render(tree.question, tree.steps(node))
+    prompt = prompt or backends.format.render(tree.question, tree.steps(node))
     completions = await backends.policy.propose(prompt, n, sampling, seed)
     usage = tree.usage
     usage.policy_calls += 1

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ponderosa.core import Outcome, Sampling, Tree, derive_seed
+from ponderosa.search.adaptive import settled
+from ponderosa.search.answer import trajectory_score
 from ponderosa.search.budget import ending
 from ponderosa.search.concurrent import together
 from ponderosa.search.expansion import ALIVE_OR_ANSWERED, Backends, Limits, back_up, expand, visit
@@ -28,7 +30,8 @@ class MCTSSettings:
     `candidates` a step, `rollouts` a tree, exploration constant `c`; `code_errors` consecutive steps that fail to run
     end a trajectory. `answer_candidates` samples, if set, are drawn where the program has ended and its output is
     shown: the answer follows from it, so that more candidates seldom differ. `parallel` steps of one tree are
-    expanded at a time.
+    expanded at a time. At test time a terminal brings what its steps come to by `aggregation`. With `confidence`
+    the search ends once the vote of its terminals is settled with that probability (see `adaptive`).
     """
 
     candidates: int = 8
@@ -42,6 +45,8 @@ class MCTSSettings:
     max_tokens: int = 2048
     selection: Literal["uct", "puct"] = "uct"
     parallel: int = 1
+    aggregation: str = "last"
+    confidence: float | None = None
 
 
 async def mcts(
@@ -58,6 +63,10 @@ async def mcts(
             left = settings.rollouts - len(tree.rollouts)
             wave = settings.parallel if settings.parallel == 1 else WAVE * settings.parallel
             await _Wave(tree, backends, settings, closed).run(min(wave, left))
+            if settings.confidence is not None:
+                votes = Counter(answer for end in tree.answered() if (answer := tree.nodes[end].answer) is not None)
+                if settled(votes, settings.rollouts - len(tree.rollouts), settings.confidence):
+                    break
     return tree.in_order() if settings.parallel > 1 else tree
 
 
@@ -140,7 +149,10 @@ class _Wave:
             record = tree.nodes[child]
             if record.outcome is Outcome.ANSWERED:
                 assert record.answer is not None
-                record.reward = await backends.judge(record.answer) if backends.judge is not None else record.value
+                if backends.judge is not None:
+                    record.reward = await backends.judge(record.answer)
+                elif record.value is not None:
+                    record.reward = 2 * trajectory_score(tree, child, settings.aggregation) - 1
                 answered.append(child)
             elif record.terminal:
                 visit(tree, child, -1.0)

@@ -1,23 +1,36 @@
-"""Every method in one visible dictionary: how it searches and how it chooses its answer."""
+"""Every method in one visible dictionary: how it searches and how its answer is read."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any
 
-from ponderosa.core import Grader, Tree
-from ponderosa.search.answer import ANSWER_RULES, AnswerRule, Choice
+from ponderosa.core import Grader, PonderosaError, Tree
+from ponderosa.search.answer import ANSWER_RULES, Choice, best_terminal, tree_votes
 from ponderosa.search.beam import BeamSettings, beam
+from ponderosa.search.concurrent import together
 from ponderosa.search.expansion import Backends
+from ponderosa.search.long_chain import LongChainSettings, long_chain
 from ponderosa.search.mcts import MCTSSettings, mcts
+from ponderosa.search.mutual import MutualSettings, mutual
 from ponderosa.search.official import OfficialSettings, official_beam, official_mcts
+from ponderosa.search.particles import ParticleSettings, particles
 from ponderosa.search.playouts import PlayoutSettings, mcts_playouts
+from ponderosa.search.revision import RevisionSettings, revision
 from ponderosa.search.sampling import SampleSettings, sample
 
-SEARCHES: dict[str, tuple[Callable[..., Awaitable[Tree]], type[Any]]] = {
+POOLED = "pooled"
+"""Searches many problems together, see `sample_pooled`; one alone has nobody to share with."""
+
+SEARCHES: dict[str, tuple[Callable[..., Coroutine[Any, Any, Tree]], type[Any]]] = {
     "sample": (sample, SampleSettings),
+    POOLED: (sample, SampleSettings),
     "mcts": (mcts, MCTSSettings),
     "beam": (beam, BeamSettings),
     "mcts_playouts": (mcts_playouts, PlayoutSettings),
+    "mutual": (mutual, MutualSettings),
+    "revision": (revision, RevisionSettings),
+    "long_chain": (long_chain, LongChainSettings),
+    "particles": (particles, ParticleSettings),
     "official_mcts": (official_mcts, OfficialSettings),
     "official_beam": (official_beam, OfficialSettings),
 }
@@ -32,63 +45,111 @@ class SearchSettings:
     mcts: MCTSSettings = field(default_factory=MCTSSettings)
     beam: BeamSettings = field(default_factory=BeamSettings)
     playouts: PlayoutSettings = field(default_factory=PlayoutSettings)
+    particles: ParticleSettings = field(default_factory=ParticleSettings)
+    mutual: MutualSettings = field(default_factory=MutualSettings)
+    revision: RevisionSettings = field(default_factory=RevisionSettings)
+    long_chain: LongChainSettings = field(default_factory=LongChainSettings)
+    trees: int = 4
+    batch: int = 2
+    """Samples that an adaptive vote draws at a time."""
     aggregation: str = "last"
-
-
-class Task(NamedTuple):
-    """One problem and what its seeds are derived from."""
-
-    problem_id: str
-    question: str
-    seed: int = 0
-    tree: int = 0
-    """Which of several trees of the problem."""
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """`search` makes the tree, `answer` is the rule that reads it."""
+    """`search` is one of `SEARCHES`, and `settings` gives its settings at a budget, as given without one; None is a
+    budget that is too small for it.
 
-    search: Callable[[Task, Backends, SearchSettings], Awaitable[Tree]]
-    answer: AnswerRule
-    needs_reward: bool = False
+    `rules` (of `ANSWER_RULES`) may read the answer, the first where nothing says otherwise. `needs` names the backends
+    without which it cannot be.
+    """
 
+    search: str
+    settings: Callable[[SearchSettings, int | None], Any]
+    rules: tuple[str, ...] = ("majority",)
+    needs: tuple[str, ...] = ()
+    samples: bool = False
+    """It only reads samples, which methods and budgets can share."""
+    trees: bool = False
+    """The budget is a number of trees, which vote."""
 
-def _sample(task: Task, backends: Backends, settings: SearchSettings) -> Awaitable[Tree]:
-    return sample(task.problem_id, task.question, backends, settings.sample, task.seed, task.tree)
-
-
-def _greedy(task: Task, backends: Backends, settings: SearchSettings) -> Awaitable[Tree]:
-    return _sample(
-        task, backends, replace(settings, sample=replace(settings.sample, n=1, temperature=0.0, temperatures=()))
-    )
-
-
-def _beam(task: Task, backends: Backends, settings: SearchSettings) -> Awaitable[Tree]:
-    return beam(task.problem_id, task.question, backends, settings.beam, task.seed, task.tree)
-
-
-def _dvts(task: Task, backends: Backends, settings: SearchSettings) -> Awaitable[Tree]:
-    return _beam(task, backends, replace(settings, beam=replace(settings.beam, subtrees=settings.beam.width)))
-
-
-def _mcts(task: Task, backends: Backends, settings: SearchSettings) -> Awaitable[Tree]:
-    return mcts(task.problem_id, task.question, backends, settings.mcts, task.seed, task.tree)
+    def check(self, name: str, has: Callable[[str], bool]) -> None:
+        """Raises `PonderosaError`, which says what to do, if a backend that it needs is not there."""
+        for need in self.needs:
+            if not has(need):
+                what = {"reward": "reward model", "discriminator": "discriminator, a second policy"}[need]
+                raise PonderosaError(f"{name} needs a {what}: name one with --{need}, or choose another method")
 
 
-def _playouts(task: Task, backends: Backends, settings: SearchSettings) -> Awaitable[Tree]:
-    return mcts_playouts(task.problem_id, task.question, backends, settings.playouts, task.seed, task.tree)
+def _sample(settings: SearchSettings, budget: int | None) -> SampleSettings:
+    return replace(settings.sample, n=budget or settings.sample.n)
+
+
+def _greedy(settings: SearchSettings, budget: int | None) -> SampleSettings | None:
+    return None if budget not in (None, 1) else replace(settings.sample, n=1, temperature=0.0, temperatures=())
+
+
+def _adaptive(settings: SearchSettings, budget: int | None) -> SampleSettings:
+    return replace(_sample(settings, budget), batch=settings.batch)
+
+
+def _beam(settings: SearchSettings, budget: int | None) -> BeamSettings | None:
+    """A budget is the number of steps sampled at a time."""
+    width = settings.beam.width if budget is None else budget // settings.beam.candidates
+    return replace(settings.beam, width=width, subtrees=1) if width else None
+
+
+def _dvts(settings: SearchSettings, budget: int | None) -> BeamSettings | None:
+    found = _beam(settings, budget)
+    return found and replace(found, subtrees=found.width)
 
 
 METHODS: dict[str, Method] = {
-    "greedy": Method(_greedy, ANSWER_RULES["majority"]),
-    "majority": Method(_sample, ANSWER_RULES["majority"]),
-    "best_of_n": Method(_sample, ANSWER_RULES["best_of_n"], needs_reward=True),
-    "weighted": Method(_sample, ANSWER_RULES["weighted"], needs_reward=True),
-    "beam": Method(_beam, ANSWER_RULES["best_of_n"], needs_reward=True),
-    "dvts": Method(_dvts, ANSWER_RULES["best_of_n"], needs_reward=True),
-    "mcts": Method(_mcts, ANSWER_RULES["best_terminal"], needs_reward=True),
-    "playouts": Method(_playouts, ANSWER_RULES["majority"]),
+    "greedy": Method("sample", _greedy),
+    "majority": Method("sample", _sample, samples=True),
+    "best_of_n": Method("sample", _sample, ("best_of_n",), ("reward",), samples=True),
+    "weighted": Method("sample", _sample, ("weighted",), ("reward",), samples=True),
+    "adaptive": Method("sample", _adaptive),
+    "pooled": Method(POOLED, _adaptive),
+    "beam": Method("beam", _beam, ("best_of_n", "weighted", "majority"), ("reward",)),
+    "dvts": Method("beam", _dvts, ("best_of_n", "weighted", "majority"), ("reward",)),
+    "particles": Method(
+        "particles",
+        lambda settings, budget: replace(settings.particles, particles=budget or settings.particles.particles),
+        ("majority", "weighted", "best_of_n"),
+        ("reward",),
+    ),
+    "playouts": Method(
+        "mcts_playouts",
+        lambda settings, budget: replace(settings.playouts, rollouts=budget or settings.playouts.rollouts),
+        ("weighted", "majority", "best_of_n"),
+        ("reward",),
+    ),
+    "mcts": Method(
+        "mcts",
+        lambda settings, budget: replace(settings.mcts, rollouts=budget or settings.mcts.rollouts),
+        ("best_terminal", "weighted", "majority"),
+        ("reward",),
+    ),
+    "trees": Method("mcts", lambda settings, budget: settings.mcts, ("majority", "weighted"), ("reward",), trees=True),
+    "mutual": Method(
+        "mutual",
+        lambda settings, budget: replace(settings.mutual, rollouts=budget or settings.mutual.rollouts),
+        ("mutual", "majority"),
+        ("discriminator",),
+    ),
+    "revision": Method(
+        "revision",
+        lambda settings, budget: replace(settings.revision, attempts=budget or settings.revision.attempts),
+        ("final", "majority", "best_of_n"),
+    ),
+    "long_chain": Method(
+        "long_chain",
+        lambda settings, budget: replace(
+            settings.long_chain, waits=settings.long_chain.waits if budget is None else budget - 1
+        ),
+        ("final",),
+    ),
 }
 
 
@@ -102,7 +163,23 @@ async def search(
     seed: int = 0,
     index: int = 0,
 ) -> tuple[Tree, Choice | None]:
-    """Searches one problem by a method of `METHODS` and chooses the answer; None if the search found none."""
+    """Searches one problem by a method of `METHODS` and chooses the answer; None if the search found none.
+
+    Raises `PonderosaError` where the method needs a backend that is not there.
+    """
     chosen = METHODS[method]
-    tree = await chosen.search(Task(problem_id, question, seed, index), backends, settings)
-    return tree, await chosen.answer(tree, grader, settings.aggregation)
+    chosen.check(method, lambda need: getattr(backends, need) is not None)
+    make, _ = SEARCHES[chosen.search]
+    made = chosen.settings(settings, None)
+    if not chosen.trees:
+        tree = await make(problem_id, question, backends, made, seed, index)
+        return tree, await ANSWER_RULES[chosen.rules[0]](tree, grader, settings.aggregation)
+    trees: list[Tree] = await together(
+        make(problem_id, question, backends, made, seed, index + i) for i in range(settings.trees)
+    )
+    winner = (await tree_votes(trees, grader)).majority
+    for tree in trees:
+        choice = await best_terminal(tree, grader)
+        if choice is not None and choice.answer == winner:
+            return tree, choice
+    return trees[0], None

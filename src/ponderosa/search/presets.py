@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ponderosa.search.mcts import MCTSSettings
+from ponderosa.search.mutual import MutualSettings
 from ponderosa.search.official import OfficialSettings
 
 
@@ -22,7 +23,9 @@ PRESETS: dict[str, Preset] = {
     # arXiv 2501.04519: rounds 1 and 2 without a reward model, from round 3 on with one; 32 candidates at test time
     "rstar-math": Preset("mcts", MCTSSettings(), "rstar", judged=True),
     "rstar-math/eval": Preset("mcts", MCTSSettings(candidates=32), "rstar", needs_reward=True),
-    # the files of the public code
+    # arXiv 2408.06195: five actions on plain text; name a --discriminator
+    "rstar": Preset("mutual", MutualSettings(), "text"),
+    # the files of rStar-Math's public code
     "rstar-official/sample_mcts": Preset(
         "official_mcts", OfficialSettings(errors=2, temperature=0.7), "rstar-official/bootstrap", judged=True
     ),

@@ -5,7 +5,8 @@ Chains are kept as a tree whose nodes are shared by samples with the same text, 
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from ponderosa.core import (
     Completion,
@@ -13,6 +14,7 @@ from ponderosa.core import (
     Sampling,
     StepFormat,
     Tree,
+    Usage,
     derive_seed,
 )
 from ponderosa.search.adaptive import settled
@@ -34,6 +36,7 @@ class SampleSettings:
     temperature: float = 0.0
     temperatures: tuple[float, ...] = ()
     top_p: float = 1.0
+    top_k: int = 0
     max_depth: int = 16
     code_errors: int = 1
     max_tokens: int = 2048
@@ -54,25 +57,40 @@ async def sample(
     all its steps. What cuts the search short leaves what it has.
     """
     tree = Tree(problem_id, question, seed=seed, index=index, method="sample")
-    size = settings.batch or settings.n
     async with ending(tree, backends.budget):
-        while len(tree.rollouts) < settings.n:
-            drawn = len(tree.rollouts)
-            tree.rollouts += [0] * min(size, settings.n - drawn)
-            standing = {0: list(range(drawn, len(tree.rollouts)))}
-            while standing:
-                salt = f"batch {drawn}" if drawn else ""
-                standing = await go_on(tree, standing, tree.rollouts, backends, settings, salt)
-            votes = Counter(answer for end in tree.rollouts if (answer := tree.nodes[end].answer) is not None)
-            if settled(votes, settings.n - len(tree.rollouts), settings.confidence):
-                break
+        await draw(tree, backends, settings, settings.n)
+    await value(tree, backends)
+    return tree
+
+
+async def draw(tree: Tree, backends: Backends, settings: SampleSettings, upto: int) -> None:
+    """Draws chains until the tree has `upto`, or, with `settings.batch`, until the vote of `settings.n` is settled."""
+    size = settings.batch or settings.n
+    while len(tree.rollouts) < upto:
+        drawn = len(tree.rollouts)
+        tree.rollouts += [0] * min(size, upto - drawn)
+        standing = {0: list(range(drawn, len(tree.rollouts)))}
+        while standing:
+            salt = f"batch {drawn}" if drawn else ""
+            standing = await go_on(tree, standing, tree.rollouts, backends, settings, salt)
+        if settings.batch and settled(votes(tree), settings.n - len(tree.rollouts), settings.confidence):
+            break
+
+
+def votes(tree: Tree) -> Counter[str]:
+    """How often the chains of a tree gave each answer."""
+    return Counter(answer for end in tree.rollouts if (answer := tree.nodes[end].answer) is not None)
+
+
+async def value(tree: Tree, backends: Backends) -> None:
+    """Gives what was drawn its values and rewards, and every chain's steps what that brought."""
+    async with ending(tree, backends.budget):
         if backends.reward is not None:
             await score_paths(tree, sorted(set(tree.rollouts)), backends.reward)
         if backends.judge is not None:
             await judge_ends(tree, tree.rollouts, backends.judge)
     for end in tree.rollouts:
         back_up(tree, end, _brought(tree, end, judged=backends.judge is not None))
-    return tree
 
 
 def _brought(tree: Tree, end: int, *, judged: bool) -> float:
@@ -83,6 +101,42 @@ def _brought(tree: Tree, end: int, *, judged: bool) -> float:
     return -1.0 if judged and record.terminal else 0.0
 
 
+async def chains(
+    tree: Tree,
+    question: str,
+    steps: Sequence[str],
+    backends: Backends,
+    settings: SampleSettings,
+    salt: str,
+    usage: Usage | None = None,
+) -> Tree:
+    """`settings.n` chains that go on from `steps`, in a tree of their own that begins with these; `salt` goes into the
+    seeds. What they cost is counted in `usage`, by default that of `tree`.
+    """
+    aside = Tree(tree.problem_id, question, seed=tree.seed, index=tree.index, usage=usage or tree.usage)
+    node = 0
+    for step in steps:
+        node = aside.add(node, step)
+    aside.rollouts = [node] * settings.n
+    standing = {node: list(range(settings.n))}
+    while standing:
+        standing = await go_on(aside, standing, aside.rollouts, backends, settings, salt)
+    tree.nodes[0].tokens = tree.nodes[0].tokens or aside.nodes[0].tokens
+    return aside
+
+
+def graft(tree: Tree, aside: Tree, end: int) -> int:
+    """Adds the path to `end` of another tree; where it is in `tree`. Steps that are there already are shared."""
+    node = 0
+    for step in map(aside.nodes.__getitem__, aside.path(end)):
+        child = tree.child(node, step.text)
+        if child is None:
+            child = tree.add(node, step.text)
+            tree.nodes[child] = replace(step, parent=node, depth=tree.nodes[child].depth, children=[])
+        node = child
+    return node
+
+
 async def go_on(
     tree: Tree,
     standing: dict[int, list[int]],
@@ -90,8 +144,10 @@ async def go_on(
     backends: Backends,
     settings: SampleSettings,
     salt: str = "",
+    stops: tuple[str, ...] | None = None,
 ) -> dict[int, list[int]]:
-    """Continues the samples that stand at each node up to their next execution; where those stand that go on.
+    """Continues the samples that stand at each node up to their next execution, or to one of `stops`; where those stand
+    that go on.
 
     `ends[i]` becomes the node at which sample i stands; `salt` goes into the seeds. All nodes' completions are awaited
     before any is added, so that the order of nodes depends on nothing but texts.
@@ -100,8 +156,8 @@ async def go_on(
     source = (tree.seed, tree.problem_id, tree.index)
 
     async def request(node: int, temperature: float, here: list[int]) -> list[Completion]:
-        stops = backends.format.chain_stops
-        sampling = Sampling(temperature, settings.top_p, max_tokens=settings.max_tokens, stop=stops)
+        until = backends.format.chain_stops if stops is None else stops
+        sampling = Sampling(temperature, settings.top_p, settings.top_k, settings.max_tokens, until)
         salts = ([salt] if salt else []) + ([f"temperature {temperature}"] if settings.temperatures else [])
         return await propose(tree, node, len(here), sampling, backends, derive_seed(*source, tree.tag(node), *salts))
 

@@ -21,9 +21,14 @@ NAMES = {
     "adaptive": "adaptive vote",
     "beam": "beam search",
     "dvts": "DVTS",
+    "pooled": "adaptive vote, pooled",
+    "particles": "particle filtering",
     "playouts": "MCTS with simulations",
     "mcts": "MCTS",
     "trees": "vote of MCTS trees",
+    "mutual": "mutual reasoning",
+    "revision": "sequential revision",
+    "long_chain": "long chain",
     "pass": "pass@N",
 }
 _PALETTE = (*SERIES, "#0e7490", "#7c2d12", "#4d7c0f", "#be185d", "#334155")
