@@ -128,3 +128,39 @@ def test_dev_and_test_problems_may_have_the_same_ids(scripts):
     dev = scripts / "dev.jsonl"
     dev.write_text("".join(json.dumps({**line, "id": str(6 - int(line["id"]))}) + "\n" for line in lines))
     assert evaluate(scripts, "a", "--dev", str(dev))["greedy", 1]["accuracy"] == 1.0
+
+
+def test_a_reward_that_misleads_shows_as_over_optimised(scripts):
+    """The fixture's reward prefers the wrong answer to problem 1, so that two samples are worse than one there."""
+    evaluate(scripts, "a", "--reward", f"scripted:{scripts}/reward.json", "--methods", "majority,best_of_n")
+    rows = json.loads((scripts / "a" / "results.json").read_text())["by_aggregation"]
+    best = {row["aggregation"]: row for row in rows if row["method"] == "best_of_n"}
+    assert set(best) == {"last", "min", "mean", "product"}
+    assert [at["accuracy"] for at in best["last"]["at"]] == [1.0, 0.8, 0.8]
+    assert best["last"]["lost"]["value"] == pytest.approx(-0.2)
+    assert "| best of N | last | 100.0 | 80.0 | 80.0 | -20.0" in (scripts / "a" / "table.md").read_text()
+    assert (scripts / "a" / "accuracy-by-n.png").stat().st_size > 0
+
+
+@pytest.mark.parametrize("method", ["particles", "revision"])
+def test_searches_with_rollouts_of_their_own_can_be_evaluated(scripts, method):
+    words = ["--reward", f"scripted:{scripts}/reward.json", "--methods", method, "--set", "revision.enough=0.1"]
+    points = evaluate(scripts, "a", *words)
+    assert {budget for _, budget in points} == {1, 2, 4}
+    assert all(point["accuracy"] >= 0.8 for point in points.values())
+
+
+def test_mutual_reasoning_needs_a_discriminator_and_searches_by_what_the_format_has(scripts, capsys):
+    base = [
+        "eval",
+        str(scripts / "problems.jsonl"),
+        "--policy",
+        f"scripted:{scripts}/policy.json",
+        "--methods",
+        "mutual",
+    ]
+    assert ponderosa(*base, "--out", str(scripts / "a")) == 1
+    assert "mutual needs a discriminator, a second policy: name one with --discriminator" in capsys.readouterr().err
+    second = ["--discriminator", f"scripted:{scripts}/policy.json", "--processes", "1", "--budgets", "2"]
+    assert ponderosa(*base, *second, "--out", str(scripts / "b")) == 1
+    assert "take a format whose steps are words" in capsys.readouterr().err

@@ -125,17 +125,21 @@ def evaluation(
     tested, chosen_on = read_all(problems), read_all(dev) if dev else []
     console = Console()
     with run.claim(out), progress(console) as shown:
-        points = asyncio.run(evaluate(out, run, tested, chosen_on, shown))
-    found = results(out, run, points, Sizes(parameters(policy), parameters(reward)))
+        measured = asyncio.run(evaluate(out, run, tested, chosen_on, shown))
+    found = results(out, run, measured, Sizes(parameters(policy), parameters(reward)))
     write_json(out / RESULTS, found)
     shown_table = curves.markdown(found)
     text = f"{shown_table}\n{accounting.CAPTION}:\n\n{accounting.markdown(found['searches'])}"
-    write_whole(out / "table.md", text)
     write_whole(out / "table.csv", curves.table(found))
     for cost in ("tokens", "flops"):
         if any(point[cost] for point in found["points"]):
             for suffix in ("svg", "png"):
                 save(curves.picture(found, cost), out / f"accuracy-by-{cost}.{suffix}")
+    if found["by_aggregation"]:
+        text += f"\n{curves.BY_AGGREGATION}:\n\n{curves.by_aggregation(found)}"
+        for suffix in ("svg", "png"):
+            save(curves.overoptimisation(found), out / f"accuracy-by-n.{suffix}")
+    write_whole(out / "table.md", text)
     console.print(Markdown(shown_table))
     console.print(
         "Methods that only read samples share them, and a smaller number of samples is the first of the larger; "

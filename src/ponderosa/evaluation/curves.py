@@ -14,6 +14,7 @@ from ponderosa.core import Tree
 from ponderosa.evaluation.accounting import Sizes
 from ponderosa.evaluation.metrics import Accuracy, Sampled, best_of, majority, pass_at, weighted_vote
 from ponderosa.evaluation.statistics import Estimate, paired_difference
+from ponderosa.search import AGGREGATIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,30 @@ def sample_points(
                 how = choices.get(name, "last")
                 points.append(Point(name, k, metric(sampled, k, how), scored, how))
     return points
+
+
+def by_aggregation(sampled: Sequence[Sampled], budgets: Sequence[int]) -> list[dict[str, Any]]:
+    """Best-of-N and the weighted vote at every N, for every way to aggregate step values.
+
+    What falls as N grows is over-optimised: of more samples the one of highest score is more often one that the reward
+    model overrates (Gao et al., arXiv 2210.10760). `lost` pairs the largest N with the best one before it.
+    """
+    rows = []
+    for name, metric in (("best_of_n", best_of), ("weighted", weighted_vote)):
+        for how in AGGREGATIONS:
+            found = [metric(sampled, k, how) for k in sorted(budgets)]
+            best = max(found, key=lambda accuracy: accuracy.estimate.value)
+            rows.append(
+                {
+                    "method": name,
+                    "aggregation": how,
+                    "at": [
+                        {"budget": k} | accuracy.to_json() for k, accuracy in zip(sorted(budgets), found, strict=True)
+                    ],
+                    "lost": asdict(paired_difference(best.rates, found[-1].rates)),
+                }
+            )
+    return rows
 
 
 def against(points: Sequence[Point], method: str = "majority") -> dict[tuple[str, int], Estimate]:

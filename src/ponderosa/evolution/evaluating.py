@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mappi
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -14,7 +14,7 @@ from ponderosa.core import FORMATS, Grader, PonderosaError, Problem, Tree
 from ponderosa.evaluation.accounting import Sizes, account
 from ponderosa.evaluation.answers import Problems, chosen_answers, graded_samples, voted_answers
 from ponderosa.evaluation.choices import AGGREGATED, best_aggregations, best_reading
-from ponderosa.evaluation.curves import Cost, Point, against, cost_of, sample_points
+from ponderosa.evaluation.curves import Cost, Point, against, by_aggregation, cost_of, sample_points
 from ponderosa.evolution.recipe import Part, WorkerSettings, known, parse
 from ponderosa.evolution.run import Observer, claimed, run_shards, snapshot
 from ponderosa.execution import ExecutionSettings
@@ -137,9 +137,16 @@ class EvalRun(Part):
         )
 
 
+class Measured(NamedTuple):
+    """The methods at their budgets; and best-of-N and the weighted vote at each, by how step values are aggregated."""
+
+    points: list[Point]
+    by_aggregation: list[dict[str, Any]]
+
+
 async def evaluate(
     path: Path, run: EvalRun, problems: Sequence[Problem], dev: Sequence[Problem], observer: Observer
-) -> list[Point]:
+) -> Measured:
     """Makes the searches that are missing and measures all. Raises `PonderosaError` for a problem without an answer."""
     for problem in (*problems, *dev):
         if problem.answer is None:
@@ -160,6 +167,7 @@ async def evaluate(
         return list(read_forest(path / split / name)) if splits[split] else []
 
     points: list[Point] = []
+    rewards: list[dict[str, Any]] = []
     async with _grader(run.grader) as grader:
         for name in searches:
             if name == SAMPLES:
@@ -169,6 +177,7 @@ async def evaluate(
                 choices = best_aggregations(on_dev, max(run.budgets)) if rewarded and on_dev else {}
                 made = sample_points(samples, cost_of(trees("test", name)), run.budgets, choices, rewarded)
                 points += [point for point in made if point.method in (*run.methods, "pass")]
+                rewards = by_aggregation(samples, run.budgets) if rewarded else []
                 continue
             method, _, budget = name.partition("-")
             if METHODS[method].trees:
@@ -180,7 +189,7 @@ async def evaluate(
             points.append(Point(method, int(budget), accuracy, cost_of(found), choice))
         if "trees" in run.methods:
             points += await _of_trees(run, trees, by_id, grader)
-    return points
+    return Measured(points, rewards)
 
 
 async def _of_trees(
@@ -216,11 +225,11 @@ async def _grader(spec: str | None) -> AsyncIterator[Grader]:
         yield load_grader(spec)
 
 
-def results(path: Path, run: EvalRun, points: Sequence[Point], sizes: Sizes) -> dict[str, Any]:
+def results(path: Path, run: EvalRun, measured: Measured, sizes: Sizes) -> dict[str, Any]:
     """The evaluation at `path` as JSON values: its points, paired with majority votes of like tokens, and what each
     search of the test problems cost.
     """
-    compared = against(points)
+    compared = against(measured.points)
     return {
         "settings": run.model_dump(mode="json"),
         "parameters": asdict(sizes),
@@ -231,7 +240,8 @@ def results(path: Path, run: EvalRun, points: Sequence[Point], sizes: Sizes) -> 
                 if (point.method, point.budget) in compared
                 else None
             }
-            for point in points
+            for point in measured.points
         ],
+        "by_aggregation": measured.by_aggregation,
         "searches": {name: account(read_forest(path / "test" / name), sizes) for name in run.searches()},
     }

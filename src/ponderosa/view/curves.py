@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ponderosa.view.figures import COLORS, SERIES, new_axes, short
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Results = Mapping[str, Any]
@@ -73,35 +74,82 @@ def picture(results: Results, cost: str = "tokens") -> "Figure":
     from matplotlib.ticker import LogLocator, NullFormatter
 
     figure, axes = new_axes(f"Accuracy against compute, n = {n}", "%")
-    by_method: dict[str, list[Any]] = {}
-    for point in results["points"]:
+    lines: Lines = {}
+    for point in sorted(results["points"], key=lambda point: point[cost] or 0):
         if point[cost]:
-            by_method.setdefault(point["method"], []).append(point)
-    for place, (method, points) in enumerate(by_method.items()):
-        points = sorted(points, key=lambda point: point[cost])
-        values = [100 * point["accuracy"] for point in points]
-        axes.errorbar(
-            [point[cost] for point in points],
-            values,
-            yerr=(
-                [value - 100 * point["low"] for value, point in zip(values, points, strict=True)],
-                [100 * point["high"] - value for value, point in zip(values, points, strict=True)],
-            ),
-            label=NAMES[method],
-            color=_PALETTE[place % len(_PALETTE)],
-            marker="osD^Pv*Xdh8"[place % 11],
-            linestyle="--" if method == "pass" else "-",
-            markersize=4.5,
-            linewidth=1.6,
-            elinewidth=0.8,
-        )
+            lines.setdefault(NAMES[point["method"]], []).append((point[cost], point))
+    _draw(axes, lines, dashed=(NAMES["pass"],))
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(lambda value, _: short(value))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(unit, color=COLORS["muted"])
-    if by_method:
+    if lines:
         figure.legend(loc="outside lower left", ncols=3, frameon=False, fontsize=9)
+    return figure
+
+
+Lines = dict[str, list[tuple[float, Mapping[str, float]]]]
+"""By the name of a line its points: x, and a record with `accuracy`, `low` and `high`."""
+
+
+def _draw(axes: "Axes", lines: Lines, dashed: Sequence[str]) -> None:
+    """Accuracies in percent with their intervals."""
+    for place, (name, found) in enumerate(lines.items()):
+        values = [100 * record["accuracy"] for _, record in found]
+        axes.errorbar(
+            [x for x, _ in found],
+            values,
+            yerr=(
+                [value - 100 * record["low"] for value, (_, record) in zip(values, found, strict=True)],
+                [100 * record["high"] - value for value, (_, record) in zip(values, found, strict=True)],
+            ),
+            label=name,
+            color=_PALETTE[place % len(_PALETTE)],
+            marker="osD^Pv*Xdh8"[place % 11],
+            linestyle="--" if name in dashed else "-",
+            markersize=4.5,
+            linewidth=1.6,
+            elinewidth=0.8,
+        )
+
+
+BY_AGGREGATION = "Accuracy in % by how step values are aggregated, and the points lost from the best N to the largest"
+
+
+def by_aggregation(results: Results) -> str:
+    """Best-of-N and weighted votes at every N, a row an aggregation, as Markdown."""
+    rows = results["by_aggregation"]
+    budgets = [str(at["budget"]) for at in rows[0]["at"]]
+    lines = [f"| method | step values | {' | '.join(budgets)} | lost [95 %] |", "|---" * (len(budgets) + 3) + "|"]
+    for row in rows:
+        cells = " | ".join(_percent(at["accuracy"]) for at in row["at"])
+        lines.append(f"| {NAMES[row['method']]} | {row['aggregation']} | {cells} | {_points(row['lost'])} |")
+    return "\n".join(lines) + "\n"
+
+
+def overoptimisation(results: Results) -> "Figure":
+    """Accuracy over N of best-of-N, a line an aggregation, between the majority vote and pass@N.
+
+    A reward model that can be trusted rises with N; where a line falls it is over-optimised.
+    """
+    n = max((point["n"] for point in results["points"]), default=0)
+    figure, axes = new_axes(f"Best of N by step values, n = {n}", "%")
+    lines: Lines = {
+        row["aggregation"]: [(at["budget"], at) for at in row["at"]]
+        for row in results["by_aggregation"]
+        if row["method"] == "best_of_n"
+    }
+    others = (NAMES["majority"], NAMES["pass"])
+    for point in results["points"]:
+        if NAMES[point["method"]] in others:
+            lines.setdefault(NAMES[point["method"]], []).append((point["budget"], point))
+    _draw(axes, lines, dashed=others)
+    axes.set_xscale("log", base=2)
+    axes.set_xticks([budget for budget, _ in next(iter(lines.values()))])
+    axes.xaxis.set_major_formatter(lambda value, _: short(value))
+    axes.set_xlabel("samples (N)", color=COLORS["muted"])
+    figure.legend(loc="outside lower left", ncols=3, frameon=False, fontsize=9)
     return figure
 
 
