@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ponderosa.core import PonderosaError, derive_seed
 from ponderosa.forest import PairRow
@@ -32,7 +32,9 @@ class PPMSettings(FitSettings):
 
     `squash` says what the loss compares: "tanh" squashed values, as in the paper, "none" bare logits, as in the public
     implementation. `sharpness` multiplies their difference in the loss: squashed values differ by at most 2, so that
-    the loss cannot fall below log(1 + exp(-2 sharpness)), 0.127 at sharpness 1. `centering` pulls the sum of a pair's
+    the loss cannot fall below log(1 + exp(-2 sharpness)), 0.127 at sharpness 1. The score of a bare logit v is
+    tanh(v / `scale`), by default 5 as in the public implementation; 1 is what the loss makes of it, since then
+    p = (score + 1) / 2 is the probability by which a step is preferred to one of the opposite value. `centering` pulls the sum of a pair's
     values to 0: its square is added to the loss with this factor. `held_out` is the share of pairs, by whole problems,
     on which the model is judged `evaluations` times an epoch; the best by `select_by` is kept, and training ends early
     after `patience` evaluations without a better one (0: never).
@@ -42,6 +44,7 @@ class PPMSettings(FitSettings):
     attention: Literal["sdpa", "eager"] = "sdpa"
     squash: Literal["tanh", "none"] = "tanh"
     sharpness: float = Field(1.0, gt=0)
+    scale: float | None = Field(None, gt=0)
     centering: float = Field(0.0, ge=0)
     held_out: float = Field(0.05, ge=0, lt=1)
     evaluations: int = Field(4, ge=1)
@@ -51,7 +54,15 @@ class PPMSettings(FitSettings):
     @property
     def reward_scale(self) -> float:
         """What a checkpoint's `config.reward_scale` says: its score is tanh(logit / reward_scale)."""
+        if self.scale is not None:
+            return self.scale
         return 1.0 if self.squash == "tanh" else OFFICIAL_SCALE
+
+    @model_validator(mode="after")
+    def _squashed_values_have_their_scale(self) -> "PPMSettings":
+        if self.squash == "tanh" and self.scale not in (None, 1.0):
+            raise ValueError("`scale` is that of bare logits: set `squash: none`, or leave it out")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
