@@ -71,3 +71,13 @@ def test_a_judge_says_what_answers_are_worth_and_not_which_steps_are_kept(
     assert all(
         judged.nodes[end].reward == (1.0 if judged.nodes[end].answer == "1" else -1.0) for end in judged.rollouts
     )
+
+
+def test_subtrees_are_beam_searches_of_their_own(test_time: Backends) -> None:
+    """The first is the beam search of a single subtree, whatever the others do; each may find the same answer."""
+    alone = run(test_time, replace(SETTINGS, width=1))
+    many = run(test_time, replace(SETTINGS, width=6, subtrees=6))
+    assert {alone.steps(end) for end in range(len(alone.nodes))} <= {many.steps(end) for end in range(len(many.nodes))}
+    assert many.steps(many.rollouts[0]) == alone.steps(alone.rollouts[0])
+    assert len(many.rollouts) == 6
+    assert many.usage.policy_calls > 3 * alone.usage.policy_calls

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from ponderosa.core import Outcome, Tree
+from ponderosa.core import Outcome, Scored, Tree
 from ponderosa.search import Backends
 from ponderosa.search.budget import Budget
 from ponderosa.search.playouts import PlayoutSettings, mcts_playouts
@@ -62,3 +62,19 @@ def test_a_budget_ends_it(data_making: Backends) -> None:
     tree = run(replace(data_making, budget=Budget(calls=5)))
     assert tree.outcome is Outcome.BUDGET_SPENT
     assert tree.usage.policy_calls == 5
+
+
+def test_an_outcome_reward_model_judges_the_whole_and_another_the_steps(test_time: Backends) -> None:
+    class Content:
+        async def score(self, paths, *, last_only=False):
+            assert last_only
+            return [Scored((0.75,), tokens=5) for _ in paths]
+
+    of = replace(test_time, outcome_reward=Content())
+    whole = run(of, replace(SETTINGS, outcome=1.0))
+    assert {whole.nodes[end].reward for end in whole.answered()} - {None} == {0.75}
+    mixed, alone = (run(b, replace(SETTINGS, outcome=0.5, aggregation="min")) for b in (of, test_time))
+    end = next(end for end in mixed.rollouts if mixed.nodes[end].outcome is Outcome.ANSWERED)
+    least = min(value for i in mixed.path(end) if (value := mixed.nodes[i].value) is not None)
+    assert mixed.nodes[end].reward == pytest.approx(0.5 * 0.75 + 0.5 * least)
+    assert mixed.usage.reward_calls > alone.usage.reward_calls

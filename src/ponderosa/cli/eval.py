@@ -33,6 +33,7 @@ def evaluation(
     out: Path,
     reward: str | None = None,
     discriminator: str | None = None,
+    outcome_reward: str | None = None,
     methods: str | None = None,
     budgets: str = "1,2,4,8,16",
     dev: Path | None = None,
@@ -62,6 +63,8 @@ def evaluation(
         Who values steps: a checkpoint, or scripted:FILE.
     discriminator
         A second policy, for mutual reasoning.
+    outcome_reward
+        Who values whole solutions in MCTS with simulations, where that is not the reward model of steps.
     methods
         Of greedy, majority, best_of_n, weighted, adaptive, pooled, beam, dvts, particles, playouts, mcts, trees,
         mutual, revision and long_chain, divided by commas; by default the first twelve that can be run.
@@ -116,6 +119,7 @@ def evaluation(
             "grader": grader,
             "seed": seed,
             "discriminator": discriminator,
+            "outcome_reward": outcome_reward,
             **{name: asdict(like[name]) | settings[name] for name in PARTS},
             "workers": {"processes": processes, "concurrency": concurrency},
         },

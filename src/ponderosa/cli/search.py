@@ -25,6 +25,7 @@ def search(
     method: str | None = None,
     reward: str | None = None,
     discriminator: str | None = None,
+    outcome_reward: str | None = None,
     grader: str | None = None,
     format: str | None = None,
     few_shot: Path | None = None,
@@ -61,6 +62,8 @@ def search(
         Who values steps: a checkpoint, or scripted:FILE.
     discriminator
         A second policy, for mutual reasoning.
+    outcome_reward
+        Who values whole solutions in MCTS with simulations, where that is not the reward model of steps.
     grader
         scripted:FILE, in place of the mathematical grader.
     format
@@ -116,6 +119,7 @@ def search(
             "policy": policy,
             "reward": reward,
             "discriminator": discriminator,
+            "outcome_reward": outcome_reward,
             "grader": grader,
             "judged": chosen.judged if judged is None and chosen else bool(judged),
             "trees": trees,

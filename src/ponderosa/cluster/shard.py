@@ -28,6 +28,7 @@ class Shard:
     settings: dict[str, Any] = field(default_factory=dict)
     reward: str | None = None
     discriminator: str | None = None
+    outcome_reward: str | None = None
     judged: bool = False
     seed: int = 0
     index: int = 0

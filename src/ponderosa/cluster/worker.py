@@ -51,13 +51,13 @@ class Models:
 
         return JournaledPolicy(self._get(role, spec, load_policy), journal, spec)
 
-    def reward(self, spec: str, journal: "Journal", shard: Shard) -> Reward:
+    def reward(self, spec: str, journal: "Journal", shard: Shard, role: str = "reward") -> Reward:
         """The reward model at `spec`, likewise, for paths in the format of `shard`."""
         from ponderosa.models import JournaledReward, load_reward
 
         format = make_format(shard.format, shard.few_shot)
         name = f"{spec} {shard.format} {shard.few_shot}"
-        return JournaledReward(self._get("reward", name, lambda _: load_reward(spec, format)), journal, spec)
+        return JournaledReward(self._get(role, name, lambda _: load_reward(spec, format)), journal, spec)
 
     def _get(self, role: str, spec: str, load: Callable[[str], Any]) -> Any:
         if (role, spec) not in self._loaded:
@@ -117,6 +117,7 @@ async def _search(
 
         grader = load_grader(shard.grader)
     reward = models.reward(shard.reward, journal, shard) if shard.reward else None
+    outcome = models.reward(shard.outcome_reward, journal, shard, "ORM") if shard.outcome_reward else None
     format = make_format(shard.format, shard.few_shot)
     second = models.policy(shard.discriminator, journal, "discriminator") if shard.discriminator else None
     search, kind = SEARCHES[shard.kind]
@@ -125,7 +126,7 @@ async def _search(
 
     def backends(problem: Problem) -> Backends:
         judge = _judge(grader, problem) if shard.judged else None
-        return Backends(policy, executor, format, reward, judge, second, grader.equivalent, budget)
+        return Backends(policy, executor, format, reward, judge, second, outcome, grader.equivalent, budget)
 
     async def search_one(problem: Problem) -> Tree:
         return await search(problem.id, problem.question, backends(problem), settings, shard.seed, shard.index)

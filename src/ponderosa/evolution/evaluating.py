@@ -60,6 +60,7 @@ class EvalRun(Part):
     policy: str
     reward: str | None = None
     discriminator: str | None = None
+    outcome_reward: str | None = None
     methods: tuple[str, ...]
     budgets: tuple[int, ...] = (1, 2, 4, 8, 16)
     format: str = "rstar"
@@ -128,6 +129,7 @@ class EvalRun(Part):
             settings=asdict(settings),
             reward=self.reward if "reward" in needs or search == "revision" else None,
             discriminator=self.discriminator if "discriminator" in needs else None,
+            outcome_reward=self.outcome_reward if search == "mcts_playouts" else None,
             seed=self.seed,
             concurrency=self.workers.concurrency,
             execution=asdict(self.execution),

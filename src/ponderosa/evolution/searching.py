@@ -33,6 +33,7 @@ class SearchRun(Part):
     policy: str
     reward: str | None = None
     discriminator: str | None = None
+    outcome_reward: str | None = None
     grader: str | None = None
     judged: bool = False
     trees: int = Field(1, ge=1)
@@ -54,6 +55,7 @@ class SearchRun(Part):
             settings=self.settings,
             reward=self.reward,
             discriminator=self.discriminator,
+            outcome_reward=self.outcome_reward,
             judged=self.judged,
             seed=self.seed,
             index=tree,

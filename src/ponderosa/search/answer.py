@@ -51,7 +51,7 @@ def trajectory_score(tree: Tree, node: int, aggregation: str = "last") -> float:
 
 def _ends(tree: Tree) -> list[int]:
     """The answered ends, one for each sample, particle or attempt; of other trees each answered terminal once."""
-    ends = tree.rollouts if tree.method in ("sample", "particles", "revision") else tree.answered()
+    ends = tree.rollouts if tree.method in ("sample", "particles", "beam", "revision") else tree.answered()
     return [end for end in ends if tree.nodes[end].outcome is Outcome.ANSWERED]
 
 

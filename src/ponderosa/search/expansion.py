@@ -34,7 +34,8 @@ class Backends:
     """Who serves a search, and what it may cost. `judge` is given when data are made and never at test time.
 
     `equivalent` says whether two answers are the same value, for votes within a search; the same text without it.
-    `discriminator` is the second policy of mutual reasoning.
+    `discriminator` is the second policy of mutual reasoning, `outcome_reward` a reward model of whole solutions (ORM)
+    where another one values steps.
     """
 
     policy: Policy
@@ -43,6 +44,7 @@ class Backends:
     reward: Reward | None = None
     judge: Judge | None = None
     discriminator: Policy | None = None
+    outcome_reward: Reward | None = None
     equivalent: Equivalent | None = None
     budget: Budget = UNLIMITED
 

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from ponderosa.core import Outcome, Sampling, Tree, derive_seed
 from ponderosa.search.answer import AGGREGATIONS
 from ponderosa.search.budget import ending
-from ponderosa.search.expansion import Backends, Limits, back_up, expand, score_paths
+from ponderosa.search.expansion import Backends, Limits, back_up, expand, score, score_paths
 from ponderosa.search.sampling import SampleSettings, go_on
 from ponderosa.search.selection import select_child, uct
 
 
 @dataclass(frozen=True, slots=True)
 class PlayoutSettings:
-    """What a simulation brings is the judge's word where there is a judge. Else it is the reward model's: `outcome` of
-    it is the value of the last step, as an outcome reward model gives it, and the rest what the values of all steps
-    come to by `aggregation`, as a process reward model gives them.
+    """What a simulation brings is the judge's word where there is a judge. Else it is the reward models': `outcome` of
+    it is the value of the whole, by an outcome reward model where there is one and else that of the last step, and the
+    rest what the values of all steps come to by `aggregation`.
     """
 
     candidates: int = 4
@@ -94,7 +94,11 @@ async def _brought(tree: Tree, end: int, backends: Backends, settings: PlayoutSe
     elif backends.reward is not None:
         (values,) = await score_paths(tree, [end], backends.reward)
         process = 2 * AGGREGATIONS[settings.aggregation](values) - 1
-        record.reward = settings.outcome * values[-1] + (1 - settings.outcome) * process
+        whole = values[-1]
+        if backends.outcome_reward is not None and settings.outcome:
+            path = (tree.question, tree.steps(end))
+            ((whole,),) = await score(tree, [path], backends.outcome_reward, last_only=True)
+        record.reward = settings.outcome * whole + (1 - settings.outcome) * process
     return record.reward or 0.0
 
 

@@ -125,6 +125,19 @@ async def chains(
     return aside
 
 
+def merge(tree: Tree, aside: Tree) -> list[int]:
+    """Adds all of another tree of the problem, breadth-first; where its answered ends are in `tree`.
+
+    Steps that are there already are shared.
+    """
+    ordered = aside.in_order()
+    places = [graft(tree, ordered, node) for node in range(len(ordered.nodes))]
+    for node, place in enumerate(places):
+        tree.nodes[place].expanded |= ordered.nodes[node].expanded
+    tree.nodes[0].tokens = tree.nodes[0].tokens or ordered.nodes[0].tokens
+    return [places[end] for end in ordered.answered()]
+
+
 def graft(tree: Tree, aside: Tree, end: int) -> int:
     """Adds the path to `end` of another tree; where it is in `tree`. Steps that are there already are shared."""
     node = 0

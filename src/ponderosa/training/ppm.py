@@ -34,10 +34,11 @@ class PPMSettings(FitSettings):
     implementation. `sharpness` multiplies their difference in the loss: squashed values differ by at most 2, so that
     the loss cannot fall below log(1 + exp(-2 sharpness)), 0.127 at sharpness 1. The score of a bare logit v is
     tanh(v / `scale`), by default 5 as in the public implementation; 1 is what the loss makes of it, since then
-    p = (score + 1) / 2 is the probability by which a step is preferred to one of the opposite value. `centering` pulls the sum of a pair's
-    values to 0: its square is added to the loss with this factor. `held_out` is the share of pairs, by whole problems,
-    on which the model is judged `evaluations` times an epoch; the best by `select_by` is kept, and training ends early
-    after `patience` evaluations without a better one (0: never).
+    p = (score + 1) / 2 is the probability by which a step is preferred to one of the opposite value.
+
+    `centering` pulls the sum of a pair's values to 0: its square is added to the loss with this factor. `held_out` is
+    the share of pairs, by whole problems, on which the model is judged `evaluations` times an epoch; the best by
+    `select_by` is kept, and training ends early after `patience` evaluations without a better one (0: never).
     """
 
     batch_size: int = Field(512, ge=1)
