@@ -16,7 +16,13 @@ def test_trees_are_counted_and_their_usage_is_summed() -> None:
 
 @pytest.mark.parametrize(
     ("usage", "sizes", "flops"),
-    [(SECOND, Sizes(10), 60.0), (SECOND, Sizes(), None), (FIRST, Sizes(10), None)],
+    [
+        (SECOND, Sizes(10), 60.0),
+        (SECOND, Sizes(), None),
+        (FIRST, Sizes(10), None),
+        (Usage(generated_tokens=5, discriminator_tokens=2), Sizes(10), None),
+        (Usage(generated_tokens=5, discriminator_tokens=2), Sizes(10, None, 100), 2.0 * (10 * 3 + 100 * 2)),
+    ],
 )
 def test_flops_need_the_sizes_of_the_models_that_were_used(usage: Usage, sizes: Sizes, flops: float | None) -> None:
     assert account([Tree("p", "?", usage=usage)], sizes)["flops"] == flops

@@ -130,7 +130,7 @@ def evaluation(
     console = Console()
     with run.claim(out), progress(console) as shown:
         measured = asyncio.run(evaluate(out, run, tested, chosen_on, shown))
-    found = results(out, run, measured, Sizes(parameters(policy), parameters(reward)))
+    found = results(out, run, measured, Sizes(parameters(policy), parameters(reward), parameters(discriminator)))
     write_json(out / RESULTS, found)
     shown_table = curves.markdown(found)
     text = f"{shown_table}\n{accounting.CAPTION}:\n\n{accounting.markdown(found['searches'])}"

@@ -13,6 +13,16 @@ class Sizes:
 
     policy: int | None = None
     reward: int | None = None
+    discriminator: int | None = None
+
+    def flops(self, policy: float, reward: float, discriminator: float) -> float | None:
+        """2 x parameters x tokens of each model (Kaplan et al., arXiv 2001.08361, section 2.1); None where the size of
+        one that was used is not known.
+        """
+        used = ((self.policy, policy), (self.reward, reward), (self.discriminator, discriminator))
+        if self.policy is None or any(size is None and tokens for size, tokens in used):
+            return None
+        return 2.0 * sum((size or 0) * tokens for size, tokens in used)
 
 
 def account(trees: Iterable[Tree], sizes: Sizes) -> dict[str, Any]:
@@ -23,12 +33,9 @@ def account(trees: Iterable[Tree], sizes: Sizes) -> dict[str, Any]:
 
 
 def computed_flops(usage: Usage, sizes: Sizes) -> float | None:
-    """2 x parameters x tokens of both models (Kaplan et al., arXiv 2001.08361, section 2.1), without what caches knew.
+    """Those of all tokens but the ones that caches knew; a discriminator's prompts count as the policy's.
 
     It depends on the caches' sizes, and on what was asked before. For methods compared see `curves.Cost.flops`.
     """
-    read = usage.reward_tokens - usage.reward_cached_tokens
-    if sizes.policy is None or (read and sizes.reward is None):
-        return None
-    policy = usage.generated_tokens + usage.prompt_tokens - usage.cached_tokens
-    return 2.0 * sizes.policy * policy + 2.0 * (sizes.reward or 0) * read
+    policy = usage.generated_tokens - usage.discriminator_tokens + usage.prompt_tokens - usage.cached_tokens
+    return sizes.flops(policy, usage.reward_tokens - usage.reward_cached_tokens, usage.discriminator_tokens)

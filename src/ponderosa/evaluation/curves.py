@@ -1,9 +1,8 @@
 """Accuracy against compute: what each method buys at each budget, on the same problems.
 
-Costs are a problem's means. Generated tokens are those of all samples and candidates. FLOPs are 2 x parameters x tokens
-(Kaplan et al., arXiv 2001.08361, section 2.1), of the policy and of the reward model, each text read or written once,
-as by servers that keep prefixes: the policy reads the question's prompt and writes what it generates, the reward model
-reads the prompt and the steps that it scores.
+Costs are a problem's means. Generated tokens are those of all samples and candidates. FLOPs are those of the policy and
+of the reward model, each text read or written once, as by servers that keep prefixes: the policy reads the question's
+prompt and writes what it generates, the reward model reads the prompt and the steps that it scores.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,17 +18,19 @@ from ponderosa.search import AGGREGATIONS
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """A problem's mean cost in tokens: generated, of prompts that were computed, and read by the reward model."""
+    """A problem's mean cost in tokens: generated, of prompts that were computed, read by the reward model, and, a part
+    of the generated ones, those of a discriminator.
+    """
 
     generated: float
     prompt: float
     rewarded: float = 0.0
+    discriminator: float = 0.0
 
     def flops(self, sizes: Sizes) -> float | None:
         """None where a size is not known."""
-        if sizes.policy is None or (self.rewarded and sizes.reward is None):
-            return None
-        return 2.0 * sizes.policy * (self.generated + self.prompt) + 2.0 * (sizes.reward or 0) * self.rewarded
+        policy = self.generated - self.discriminator + self.prompt
+        return sizes.flops(policy, self.rewarded, self.discriminator)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +58,20 @@ class Point:
 
 def cost_of(trees: Sequence[Tree]) -> Cost:
     """The mean cost of searches."""
-    n = len(trees)
-    generated = sum(tree.usage.generated_tokens for tree in trees)
-    prompts = sum(tree.nodes[0].tokens for tree in trees)
-    return Cost(generated / n, prompts / n, sum(map(_rewarded, trees)) / n)
+    totals = (
+        sum(tree.usage.generated_tokens for tree in trees),
+        sum(tree.nodes[0].tokens for tree in trees),
+        sum(map(_rewarded, trees)),
+        sum(tree.usage.discriminator_tokens for tree in trees),
+    )
+    return Cost(*(total / len(trees) for total in totals))
 
 
 def _rewarded(tree: Tree) -> int:
-    """Tokens of the steps that have a value, and of the prompt before them."""
-    valued = [node.tokens for node in tree.nodes if node.value is not None]
-    return sum(valued) + tree.nodes[0].tokens if valued else 0
+    """Tokens of the steps that the reward model valued, and of the prompt before them."""
+    if not tree.usage.reward_calls:
+        return 0
+    return tree.nodes[0].tokens + sum(node.tokens for node in tree.nodes if node.value is not None)
 
 
 def sample_points(
