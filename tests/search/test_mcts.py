@@ -3,9 +3,11 @@ import math
 from dataclasses import replace
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ponderosa.core import BackendError, Outcome, Prompt, Sampling, Tree
-from ponderosa.search import Backends, MCTSSettings, mcts, search_all, uct
+from ponderosa.search import Backends, MCTSSettings, first_rollouts, mcts, search_all, uct
 
 SETTINGS = MCTSSettings(candidates=4, rollouts=8)
 
@@ -121,3 +123,19 @@ def test_trees_are_the_same_at_any_concurrency(rewarded: bool, data_making: Back
     alone, few, all_at_once = (asyncio.run(forest(n)) for n in (1, 8, 256))
     assert alone == few == all_at_once
     assert len(alone) == 40
+
+
+@given(st.integers(0, 10**6), st.integers(1, 24), st.booleans())
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_a_tree_holds_the_trees_of_all_smaller_budgets(
+    data_making: Backends, test_time: Backends, seed: int, n: int, rewarded: bool
+) -> None:
+    backends = test_time if rewarded else data_making
+    whole = run(backends, replace(SETTINGS, rollouts=24), seed=seed)
+    fewer, taken = run(backends, replace(SETTINGS, rollouts=n), seed=seed), first_rollouts(whole, n)
+    assert taken.rollouts == fewer.rollouts
+    assert [replace(node, total=0.0) for node in taken.nodes] == [replace(node, total=0.0) for node in fewer.nodes]
+    assert [node.total for node in taken.nodes] == pytest.approx([node.total for node in fewer.nodes])
+    assert taken.usage.generated_tokens == fewer.usage.generated_tokens
+    assert (taken.usage.policy_calls, taken.usage.scored_steps) == (fewer.usage.policy_calls, fewer.usage.scored_steps)
+    assert taken.usage.reward_calls <= fewer.usage.policy_calls

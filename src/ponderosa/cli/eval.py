@@ -146,8 +146,8 @@ def evaluation(
     write_whole(out / "table.md", text)
     console.print(Markdown(shown_table))
     console.print(
-        "Methods that only read samples share them, and a smaller number of samples is the first of the larger; "
-        "trees are searched anew for each budget."
+        "Methods that only read samples share them, and a smaller number of samples is the first of the larger; so it "
+        "is with rollouts of MCTS, and with trees that vote. Other searches are made anew for each budget."
     )
     console.print(f"results: {out / RESULTS}\ntable:   {out / 'table.md'}\npicture: {out / 'accuracy-by-tokens.png'}")
 

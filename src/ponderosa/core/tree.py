@@ -8,7 +8,8 @@ from ponderosa.core.outcome import Outcome
 
 SCHEMA_VERSION = 3
 READABLE = (2, 3)
-"""Schemas that this version reads. 2 lacks a node's `action`, and the reward model's tokens and the time in `Usage`."""
+"""Schemas that this version reads. 2 lacks `Node.action` and `Node.drawn`, and in `Usage` what a reward model read, a
+discriminator wrote, and the time."""
 
 
 @dataclass(slots=True)
@@ -37,6 +38,8 @@ class Node:
     """Consecutive code errors up to this step."""
     tokens: int = 0
     """What was generated for it; the root's are those of the question's prompt."""
+    drawn: int = 0
+    """What was generated for all candidates of the steps after it, duplicates too."""
     prior: float | None = None
     action: str = ""
     """What the policy was asked for, where a method asks for more than the next step."""

@@ -6,7 +6,7 @@ prompt and writes what it generates, the reward model reads the prompt and the s
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from ponderosa.core import Tree
@@ -22,10 +22,13 @@ class Cost:
     of the generated ones, those of a discriminator.
     """
 
-    generated: float
-    prompt: float
+    generated: float = 0.0
+    prompt: float = 0.0
     rewarded: float = 0.0
     discriminator: float = 0.0
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
     def flops(self, sizes: Sizes) -> float | None:
         """None where a size is not known."""

@@ -1,8 +1,8 @@
 """`ponderosa eval`: methods on the same problems and models, at several budgets."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -32,6 +32,7 @@ from ponderosa.search import (
     RevisionSettings,
     SampleSettings,
     SearchSettings,
+    first_rollouts,
 )
 
 SETTINGS = "eval.yaml"
@@ -102,9 +103,14 @@ class EvalRun(Part):
         if self.format not in FORMATS:
             raise PonderosaError(f"there is no step format {self.format}: choose one of {', '.join(FORMATS)}")
 
+    @property
+    def settings(self) -> SearchSettings:
+        """The settings of all searches."""
+        return SearchSettings(**{name: getattr(self, name) for name in PARTS}, batch=self.batch)
+
     def searches(self) -> dict[str, Shard]:
         """The searches to be made, by folder. Methods that only read samples share theirs, of the largest budget."""
-        settings = SearchSettings(**{name: getattr(self, name) for name in PARTS}, batch=self.batch)
+        settings = self.settings
         largest = max(self.budgets)
         made: dict[str, Shard] = {}
         if sharing := [METHODS[name] for name in self.methods if METHODS[name].samples]:
@@ -116,10 +122,10 @@ class EvalRun(Part):
                 shard = self._shard(method.search, method.settings(settings, None), method.needs)
                 made |= {f"{name}-{tree}": replace(shard, index=tree) for tree in range(largest)}
             elif not method.samples:
-                at = {budget: method.settings(settings, budget) for budget in (*self.budgets, 1)}
-                for budget in self.budgets if name != "greedy" else (1,):
-                    if at[budget] is not None:
-                        made[f"{name}-{budget}"] = self._shard(method.search, at[budget], method.needs)
+                budgets = (1,) if name == "greedy" else (largest,) if method.nested(settings) else self.budgets
+                for budget in budgets:
+                    if (at := method.settings(settings, budget)) is not None:
+                        made[f"{name}-{budget}"] = self._shard(method.search, at, method.needs)
         return made
 
     def _shard(self, search: str, settings: Any, needs: Collection[str]) -> Shard:
@@ -153,69 +159,88 @@ async def evaluate(
     for problem in (*problems, *dev):
         if problem.answer is None:
             raise PonderosaError(f"problem {problem.id} has no answer to compare with")
-    searches = run.searches()
     splits = {"test": problems, "dev": dev}
     work = [
         shard
         for split, chosen in splits.items()
-        for name, template in searches.items()
+        for name, template in run.searches().items()
         for shard in spread(template, path / split / name, chosen, run.workers.shard)
     ]
     async with WorkerPool(run.workers.processes, path / "logs") as pool:
         await run_shards(pool, work, "evaluation", observer)
-    by_id = {split: {problem.id: problem for problem in chosen} for split, chosen in splits.items()}
-
-    def trees(split: str, name: str) -> list[Tree]:
-        return list(read_forest(path / split / name)) if splits[split] else []
-
-    points: list[Point] = []
-    rewards: list[dict[str, Any]] = []
     async with _grader(run.grader) as grader:
-        for name in searches:
+        by_id = {split: {problem.id: problem for problem in chosen} for split, chosen in splits.items()}
+        return await _Measuring(path, run, by_id, grader).all()
+
+
+@dataclass(frozen=True, slots=True)
+class _Measuring:
+    """What the searches of the evaluation at `path` are worth."""
+
+    path: Path
+    run: EvalRun
+    by_id: Mapping[str, Problems]
+    """The problems of each split, "test" and "dev", by their ids; dev may have none."""
+    grader: Grader
+
+    async def all(self) -> Measured:
+        points: list[Point] = []
+        rewards: list[dict[str, Any]] = []
+        for name, shard in self.run.searches().items():
             if name == SAMPLES:
-                samples = await graded_samples(trees("test", name), by_id["test"], grader)
-                on_dev = await graded_samples(trees("dev", name), by_id["dev"], grader)
-                rewarded = searches[name].reward is not None
-                choices = best_aggregations(on_dev, max(run.budgets)) if rewarded and on_dev else {}
-                made = sample_points(samples, cost_of(trees("test", name)), run.budgets, choices, rewarded)
-                points += [point for point in made if point.method in (*run.methods, "pass")]
-                rewards = by_aggregation(samples, run.budgets) if rewarded else []
-                continue
-            method, _, budget = name.partition("-")
-            if METHODS[method].trees:
-                continue
-            found = trees("test", name)
-            rule, how = await best_reading(METHODS[method], trees("dev", name), by_id["dev"], grader)
-            accuracy = await chosen_answers(found, by_id["test"], grader, rule, how)
+                found, rewards = await self._samples(rewarded=shard.reward is not None)
+                points += found
+            elif not METHODS[name.partition("-")[0]].trees:
+                points += await self._search(name)
+        if "trees" in self.run.methods:
+            points += await self._trees()
+        return Measured(points, rewards)
+
+    def _forest(self, split: str, name: str) -> list[Tree]:
+        return list(read_forest(self.path / split / name)) if self.by_id[split] else []
+
+    async def _samples(self, *, rewarded: bool) -> tuple[list[Point], list[dict[str, Any]]]:
+        """The methods that share samples, and what each aggregation of step values is worth."""
+        run, trees = self.run, self._forest("test", SAMPLES)
+        samples = await graded_samples(trees, self.by_id["test"], self.grader)
+        on_dev = await graded_samples(self._forest("dev", SAMPLES), self.by_id["dev"], self.grader)
+        choices = best_aggregations(on_dev, max(run.budgets)) if rewarded and on_dev else {}
+        made = sample_points(samples, cost_of(trees), run.budgets, choices, rewarded)
+        points = [point for point in made if point.method in (*run.methods, "pass")]
+        return points, by_aggregation(samples, run.budgets) if rewarded else []
+
+    async def _search(self, name: str) -> list[Point]:
+        """A method at the budget of its search, or at all budgets where that holds the smaller ones."""
+        method, _, largest = name.partition("-")
+        nested = METHODS[method].nested(self.run.settings)
+        searched = {split: self._forest(split, name) for split in ("test", "dev")}
+        points = []
+        for budget in self.run.budgets if nested else (int(largest),):
+            trees = searched
+            if nested:
+                trees = {split: [first_rollouts(tree, budget) for tree in found] for split, found in searched.items()}
+            rule, how = await best_reading(METHODS[method], trees["dev"], self.by_id["dev"], self.grader)
+            accuracy = await chosen_answers(trees["test"], self.by_id["test"], self.grader, rule, how)
             choice = f"{rule}, {how}" if rule in AGGREGATED else rule if len(METHODS[method].rules) > 1 else ""
-            points.append(Point(method, int(budget), accuracy, cost_of(found), choice))
-        if "trees" in run.methods:
-            points += await _of_trees(run, trees, by_id, grader)
-    return Measured(points, rewards)
+            points.append(Point(method, budget, accuracy, cost_of(trees["test"]), choice))
+        return points
 
-
-async def _of_trees(
-    run: EvalRun, trees: Callable[[str, str], list[Tree]], by_id: Mapping[str, Problems], grader: Grader
-) -> list[Point]:
-    """Votes of several trees; those of a smaller budget are the first of the larger one's, which are as good as any."""
-    count = max(run.budgets)
-    found = {split: [trees(split, f"trees-{i}") for i in range(count)] for split in ("test", "dev")}
-
-    def groups(split: str, k: int) -> list[list[Tree]]:
-        return [list(group) for group in zip(*found[split][:k], strict=True)]
-
-    points = []
-    for budget in run.budgets:
-        vote: Literal["majority", "weighted"] = "weighted"
-        if on_dev := groups("dev", budget):
-            majority = await voted_answers(on_dev, by_id["dev"], grader, "majority")
-            weighted = await voted_answers(on_dev, by_id["dev"], grader, "weighted")
-            vote = "majority" if majority.estimate.value > weighted.estimate.value else "weighted"
-        accuracy = await voted_answers(groups("test", budget), by_id["test"], grader, vote)
-        costs = [cost_of(trees) for trees in found["test"][:budget]]
-        cost = Cost(*(sum(getattr(c, name) for c in costs) for name in ("generated", "prompt", "rewarded")))
-        points.append(Point("trees", budget, accuracy, cost, vote))
-    return points
+    async def _trees(self) -> list[Point]:
+        """Votes of several trees; those of a smaller budget are the first of the larger one's, which are as good."""
+        count = max(self.run.budgets)
+        found = {split: [self._forest(split, f"trees-{i}") for i in range(count)] for split in ("test", "dev")}
+        points = []
+        for budget in self.run.budgets:
+            groups = {split: list(zip(*trees[:budget], strict=True)) for split, trees in found.items()}
+            vote: Literal["majority", "weighted"] = "weighted"
+            if groups["dev"]:
+                majority = await voted_answers(groups["dev"], self.by_id["dev"], self.grader, "majority")
+                weighted = await voted_answers(groups["dev"], self.by_id["dev"], self.grader, "weighted")
+                vote = "majority" if majority.estimate.value > weighted.estimate.value else "weighted"
+            accuracy = await voted_answers(groups["test"], self.by_id["test"], self.grader, vote)
+            cost = sum(map(cost_of, found["test"][:budget]), Cost())
+            points.append(Point("trees", budget, accuracy, cost, vote))
+        return points
 
 
 @asynccontextmanager

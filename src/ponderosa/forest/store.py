@@ -151,6 +151,7 @@ def _schema() -> "pa.Schema":
             "output": text,
             "errors": integer,
             "tokens": integer,
+            "drawn": integer,
             "prior": real,
             "action": text,
             "expanded": pa.bool_(),

@@ -14,7 +14,7 @@ from ponderosa.search.budget import Budget
 from ponderosa.search.concurrent import search_all
 from ponderosa.search.expansion import Backends, score_paths
 from ponderosa.search.long_chain import LongChainSettings, long_chain
-from ponderosa.search.mcts import MCTSSettings, mcts
+from ponderosa.search.mcts import MCTSSettings, first_rollouts, mcts
 from ponderosa.search.methods import METHODS, POOLED, SEARCHES, Method, SearchSettings, search
 from ponderosa.search.mutual import MutualSettings, mutual
 from ponderosa.search.official import OfficialSettings, official_beam, official_mcts
@@ -50,6 +50,7 @@ __all__ = [
     "SearchSettings",
     "TreeVotes",
     "beam",
+    "first_rollouts",
     "long_chain",
     "mcts",
     "mcts_playouts",

@@ -110,6 +110,7 @@ async def expand(
     distinct = [
         c for c in unique(completions) if not any(text.startswith(backends.format.parse(c).text) for text in known)
     ]
+    tree.nodes[node].drawn += sum(completion.tokens for completion in completions)
     children = await together(_add(tree, node, c, backends, limits) for c in distinct)
     tree.nodes[node].expanded = True
     if backends.reward is not None:

@@ -8,7 +8,7 @@ brings is the judge's word where there is a judge (data are made), else the rewa
 
 import asyncio
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from ponderosa.core import Outcome, Sampling, Tree, derive_seed
@@ -162,6 +162,49 @@ class _Wave:
                 self.closed.add(child)
         self.answers += answered
         return answered
+
+
+def first_rollouts(tree: Tree, n: int) -> Tree:
+    """The tree as it was after `n` rollouts, at least one: the same as with that budget, since seeds belong to nodes.
+
+    Of its usage only requests, generated tokens and scored steps are known. For trees without parallel rollouts, whose
+    nodes are in the order of their making. Raises ValueError for those of another search.
+    """
+    if tree.method != "mcts":
+        raise ValueError(f"a tree of {tree.method} has no rollouts to be taken one by one")
+    kept = Tree(tree.problem_id, tree.question, tree.seed, tree.index, tree.method, rollouts=tree.rollouts[:n])
+    made = max((_made_until(tree, end) for end in kept.rollouts), default=1)
+    kept.nodes = [
+        replace(node, visits=0, total=0.0, children=[child for child in node.children if child < made])
+        for node in tree.nodes[:made]
+    ]
+    for index, node in enumerate(kept.nodes):
+        node.expanded = bool(node.children)
+        if not node.expanded:
+            node.drawn = 0
+        if node.outcome is Outcome.NO_VALID_CHILD and index not in kept.rollouts:
+            node.outcome = None
+    for index, node in enumerate(kept.nodes[1:], start=1):
+        if node.outcome is Outcome.ANSWERED:
+            back_up(kept, index, node.reward or 0.0)
+        elif node.terminal and node.outcome is not Outcome.NO_VALID_CHILD:
+            visit(kept, index, -1.0)
+        elif node.value is not None:
+            visit(kept, index, node.value)
+    for end in kept.rollouts:
+        if kept.nodes[end].outcome is Outcome.NO_VALID_CHILD:
+            visit(kept, end, -1.0)
+    kept.usage.policy_calls = sum(node.expanded for node in kept.nodes)
+    kept.usage.generated_tokens = sum(node.drawn for node in kept.nodes)
+    kept.usage.scored_steps = sum(node.value is not None for node in kept.nodes)
+    kept.usage.reward_calls = kept.usage.policy_calls if kept.usage.scored_steps else 0
+    return kept
+
+
+def _made_until(tree: Tree, end: int) -> int:
+    """How many nodes there were when the rollout that ended at `end` was over: its last expansion made the last one."""
+    last = tree.nodes[end].children if tree.nodes[end].children else tree.nodes[tree.nodes[end].parent].children
+    return max(last, default=end) + 1
 
 
 def _close(tree: Tree, node: int, closed: set[int]) -> None:

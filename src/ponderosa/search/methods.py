@@ -72,6 +72,8 @@ class Method:
     """It only reads samples, which methods and budgets can share."""
     trees: bool = False
     """The budget is a number of trees, which vote."""
+    nested: Callable[[SearchSettings], bool] = lambda settings: False
+    """Does a search hold those of all smaller budgets (see `first_rollouts`)?"""
 
     def check(self, name: str, has: Callable[[str], bool]) -> None:
         """Raises `PonderosaError`, which says what to do, if a backend that it needs is not there."""
@@ -128,8 +130,9 @@ METHODS: dict[str, Method] = {
     "mcts": Method(
         "mcts",
         lambda settings, budget: replace(settings.mcts, rollouts=budget or settings.mcts.rollouts),
-        ("best_terminal", "weighted", "majority"),
+        ("best_terminal", "weighted", "majority", "best_of_n"),
         ("reward",),
+        nested=lambda settings: settings.mcts.parallel == 1 and settings.mcts.confidence is None,
     ),
     "trees": Method("mcts", lambda settings, budget: settings.mcts, ("majority", "weighted"), ("reward",), trees=True),
     "mutual": Method(

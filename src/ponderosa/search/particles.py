@@ -28,7 +28,7 @@ class ParticleSettings:
     """
 
     particles: int = 8
-    softness: float = 0.5
+    softness: float = 1.0
     resample: float = 0.5
     temperature: float = 0.8
     top_p: float = 1.0
