@@ -104,6 +104,10 @@ def test_data_sets_name_the_trees_and_nodes_that_they_come_from(tmp_path, format
         (["--format", "nonsense"], "there is no step format nonsense"),
         (["--set", "nonsense=1"], "mcts has no setting nonsense"),
         (["--preset", "rstar-official/sft_sample_mcts"], "needs a reward model"),
+        (
+            ["--preset", "rstar"],
+            "the preset rstar needs a discriminator, a second policy: name one with --discriminator",
+        ),
         (["--judged"], "has no answer"),
     ],
 )

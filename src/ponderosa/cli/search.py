@@ -12,7 +12,7 @@ from ponderosa.core import PonderosaError, Tree, Usage
 from ponderosa.evolution.recipe import assignment, parse
 from ponderosa.evolution.searching import FOREST, SearchRun, check, forests, run_search
 from ponderosa.forest import read_forest
-from ponderosa.search import PRESETS
+from ponderosa.search import PRESETS, check_needs
 from ponderosa.view.progress import progress
 
 
@@ -107,8 +107,8 @@ def search(
     given = {"candidates": candidates, "rollouts": rollouts, "max_depth": max_depth, "parallel": parallel_rollouts}
     settings |= {key: value for key, value in given.items() if value is not None}
     settings |= dict(map(assignment, set))
-    if chosen and chosen.needs_reward and reward is None:
-        raise PonderosaError(f"the preset {preset} needs a reward model: name one with --reward")
+    if chosen:
+        check_needs(f"the preset {preset}", chosen.needs, {"reward": reward, "discriminator": discriminator}.get)
     run = parse(
         SearchRun,
         {

@@ -10,7 +10,7 @@ from rich.console import Console
 from ponderosa.core import Outcome, PonderosaError, StepFormat, Tree, make_format
 from ponderosa.evolution import Run
 from ponderosa.evolution.run import read_json
-from ponderosa.search import METHODS, Backends, Choice, SearchSettings, search
+from ponderosa.search import METHODS, Backends, Choice, SearchSettings, check_needs, search
 from ponderosa.view.tree import draw_trajectory
 
 
@@ -51,7 +51,7 @@ def solve(
     method = method or ("mcts" if ppm else "majority")
     if method not in METHODS:
         raise PonderosaError(f"there is no method {method}: choose one of {', '.join(METHODS)}")
-    METHODS[method].check(method, lambda need: bool({"reward": ppm, "discriminator": discriminator}[need]))
+    check_needs(method, METHODS[method].needs, {"reward": ppm, "discriminator": discriminator}.get)
     started = time.monotonic()
     tree, choice = asyncio.run(
         _search(question, policy, ppm, str(discriminator or ""), method, make_format(format), settings, seed)

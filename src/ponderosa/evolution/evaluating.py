@@ -32,6 +32,7 @@ from ponderosa.search import (
     RevisionSettings,
     SampleSettings,
     SearchSettings,
+    check_needs,
     first_rollouts,
 )
 
@@ -99,7 +100,7 @@ class EvalRun(Part):
         if not self.methods or not self.budgets or min(self.budgets) < 1:
             raise PonderosaError("name at least one method, and budgets of at least 1")
         for method in self.methods:
-            METHODS[method].check(method, lambda need: getattr(self, need) is not None)
+            check_needs(method, METHODS[method].needs, lambda need: getattr(self, need))
         if self.format not in FORMATS:
             raise PonderosaError(f"there is no step format {self.format}: choose one of {', '.join(FORMATS)}")
 

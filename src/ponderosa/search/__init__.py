@@ -15,7 +15,7 @@ from ponderosa.search.concurrent import search_all
 from ponderosa.search.expansion import Backends, score_paths
 from ponderosa.search.long_chain import LongChainSettings, long_chain
 from ponderosa.search.mcts import MCTSSettings, first_rollouts, mcts
-from ponderosa.search.methods import METHODS, POOLED, SEARCHES, Method, SearchSettings, search
+from ponderosa.search.methods import METHODS, POOLED, SEARCHES, Method, SearchSettings, check_needs, search
 from ponderosa.search.mutual import MutualSettings, mutual
 from ponderosa.search.official import OfficialSettings, official_beam, official_mcts
 from ponderosa.search.particles import ParticleSettings, particles
@@ -50,6 +50,7 @@ __all__ = [
     "SearchSettings",
     "TreeVotes",
     "beam",
+    "check_needs",
     "first_rollouts",
     "long_chain",
     "mcts",

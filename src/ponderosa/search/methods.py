@@ -1,6 +1,6 @@
 """Every method in one visible dictionary: how it searches and how its answer is read."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -75,12 +75,13 @@ class Method:
     nested: Callable[[SearchSettings], bool] = lambda settings: False
     """Does a search hold those of all smaller budgets (see `first_rollouts`)?"""
 
-    def check(self, name: str, has: Callable[[str], bool]) -> None:
-        """Raises `PonderosaError`, which says what to do, if a backend that it needs is not there."""
-        for need in self.needs:
-            if not has(need):
-                what = {"reward": "reward model", "discriminator": "discriminator, a second policy"}[need]
-                raise PonderosaError(f"{name} needs a {what}: name one with --{need}, or choose another method")
+
+def check_needs(name: str, needs: Iterable[str], has: Callable[[str], object]) -> None:
+    """Raises `PonderosaError`, which says what to do, if `has` knows nothing of a backend that `name` needs."""
+    for need in needs:
+        if not has(need):
+            what = {"reward": "reward model", "discriminator": "discriminator, a second policy"}[need]
+            raise PonderosaError(f"{name} needs a {what}: name one with --{need}")
 
 
 def _sample(settings: SearchSettings, budget: int | None) -> SampleSettings:
@@ -171,7 +172,7 @@ async def search(
     Raises `PonderosaError` where the method needs a backend that is not there.
     """
     chosen = METHODS[method]
-    chosen.check(method, lambda need: getattr(backends, need) is not None)
+    check_needs(method, chosen.needs, lambda need: getattr(backends, need))
     make, _ = SEARCHES[chosen.search]
     made = chosen.settings(settings, None)
     if not chosen.trees:
