@@ -39,11 +39,11 @@ class BudgetSpentError(Exception):
 async def ending(tree: Tree, budget: Budget) -> AsyncIterator[None]:
     """Lets a search run to its end, or to what cuts it short: that is then the tree's `outcome`.
 
-    A backend that fails leaves its words in the root's `error`.
+    A backend that fails leaves its words in the root's `error`. A search may go on later, with the seconds it has left.
     """
     started = time.monotonic()
     try:
-        async with asyncio.timeout(budget.seconds):
+        async with asyncio.timeout(None if budget.seconds is None else budget.seconds - tree.usage.wall_s):
             yield
     except BackendError as error:
         tree.outcome = Outcome.BACKEND_FAILED

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from ponderosa.core import (
     Completion,
+    Outcome,
     ParsedStep,
     Sampling,
     StepFormat,
@@ -83,12 +84,13 @@ def votes(tree: Tree) -> Counter[str]:
 
 
 async def value(tree: Tree, backends: Backends) -> None:
-    """Gives what was drawn its values and rewards, and every chain's steps what that brought."""
-    async with ending(tree, backends.budget):
-        if backends.reward is not None:
-            await score_paths(tree, sorted(set(tree.rollouts)), backends.reward)
-        if backends.judge is not None:
-            await judge_ends(tree, tree.rollouts, backends.judge)
+    """Gives what was drawn its values and rewards, if there is time, and every chain's steps what that brought."""
+    if tree.outcome in (None, Outcome.BUDGET_SPENT):
+        async with ending(tree, backends.budget):
+            if backends.reward is not None:
+                await score_paths(tree, sorted(set(tree.rollouts)), backends.reward)
+            if backends.judge is not None:
+                await judge_ends(tree, tree.rollouts, backends.judge)
     for end in tree.rollouts:
         back_up(tree, end, _brought(tree, end, judged=backends.judge is not None))
 
