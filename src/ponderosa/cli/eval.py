@@ -93,7 +93,7 @@ def evaluation(
     concurrency
         Problems in flight in each of them.
     set
-        Any other setting of a search: `--set mcts.c=1.5 --set sample.top_p=0.9`.
+        Any other setting of a search: `--set mcts.c=1.5 --set sample.top_p=0.9`, or of adaptive votes, `--set batch=4`.
     """
     policy, reward, like = _models(policy, reward)
     common = {"temperature": temperature, "max_depth": max_depth, "max_tokens": max_tokens, "candidates": candidates}
@@ -102,8 +102,12 @@ def evaluation(
         name: {key: value for key, value in given.items() if key in {f.name for f in fields(kind)}}
         for name, kind in PARTS.items()
     }
+    whole: dict[str, Any] = {}
     for key, value in map(assignment, set):
         part, dot, name = key.partition(".")
+        if key == "batch":
+            whole[key] = value
+            continue
         if not dot or part not in settings:
             raise PonderosaError(f"--set {key}: name a setting of a search, e.g. mcts.c or sample.top_p")
         settings[part] = settings[part] | {name: value}
@@ -121,16 +125,19 @@ def evaluation(
             "discriminator": discriminator,
             "outcome_reward": outcome_reward,
             **{name: asdict(like[name]) | settings[name] for name in PARTS},
+            **whole,
             "workers": {"processes": processes, "concurrency": concurrency},
         },
         "these settings",
     )
     run.check()
+    valued = None if outcome_reward else parameters(reward)  # tokens of two reward models have no one size
+    sizes = Sizes(parameters(policy), valued, parameters(discriminator))
     tested, chosen_on = read_all(problems), read_all(dev) if dev else []
     console = Console()
     with run.claim(out), progress(console) as shown:
         measured = asyncio.run(evaluate(out, run, tested, chosen_on, shown))
-    found = results(out, run, measured, Sizes(parameters(policy), parameters(reward), parameters(discriminator)))
+    found = results(out, run, measured, sizes)
     write_json(out / RESULTS, found)
     shown_table = curves.markdown(found)
     text = f"{shown_table}\n{accounting.CAPTION}:\n\n{accounting.markdown(found['searches'])}"

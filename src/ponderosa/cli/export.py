@@ -49,6 +49,8 @@ def export(run: Path, *, format: Format, out: Path, round: int | None = None, to
         Trajectories for each problem, for `sft`.
     """
     sources, steps, official, answers = _source(run, round)
+    if format not in ("rstar", "tree") and (run / SETTINGS).exists() and SearchRun.of(run).search == "mutual":
+        raise PonderosaError("mutual reasoning does not say which answers are right: export --format tree")
     if out.exists():
         raise PonderosaError(f"{out} exists: choose another --out, or remove it")
     source = f"{run}" + (f", round {round}" if round is not None else "")

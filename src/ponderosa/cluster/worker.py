@@ -120,8 +120,8 @@ async def _search(
     outcome = models.reward(shard.outcome_reward, journal, shard, "ORM") if shard.outcome_reward else None
     format = make_format(shard.format, shard.few_shot)
     second = models.policy(shard.discriminator, journal, "discriminator") if shard.discriminator else None
-    search, kind = SEARCHES[shard.kind]
-    settings = kind(**shard.settings)
+    search = SEARCHES[shard.kind]
+    settings = search.settings(**shard.settings)
     budget = Budget(**shard.budget)
 
     def backends(problem: Problem) -> Backends:
@@ -129,7 +129,7 @@ async def _search(
         return Backends(policy, executor, format, reward, judge, second, outcome, grader.equivalent, budget)
 
     async def search_one(problem: Problem) -> Tree:
-        return await search(problem.id, problem.question, backends(problem), settings, shard.seed, shard.index)
+        return await search.run(problem.id, problem.question, backends(problem), settings, shard.seed, shard.index)
 
     async def search_each(problems: Iterable[Problem]) -> AsyncIterator[Tree]:
         if shard.kind == POOLED:
@@ -190,6 +190,9 @@ async def _serve(protocol: TextIO) -> None:
                 send(shard=number, error=str(error))
             except OSError as error:
                 send(shard=number, error=f"cannot write {shard.out}: {error.strerror or error}")
+            except Exception as error:  # a fault of ours: the driver must not wait for ever
+                logger.exception("shard %s", shard.out)
+                send(shard=number, error=f"{shard.out} failed with {error!r}; the worker's log has the traceback")
             finally:
                 ticker.cancel()
 

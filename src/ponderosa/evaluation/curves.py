@@ -2,7 +2,8 @@
 
 Costs are a problem's means. Generated tokens are those of all samples and candidates. FLOPs are those of the policy and
 of the reward model, each text read or written once, as by servers that keep prefixes: the policy reads the question's
-prompt and writes what it generates, the reward model reads the prompt and the steps that it scores.
+prompt and writes what it generates, the reward model reads the prompt and the steps that it scores. Left out is what
+revisions, sub-questions and discriminators read beside the question, and what an outcome reward model reads.
 """
 
 from collections.abc import Mapping, Sequence
@@ -102,8 +103,9 @@ def sample_points(
 def by_aggregation(sampled: Sequence[Sampled], budgets: Sequence[int]) -> list[dict[str, Any]]:
     """Best-of-N and the weighted vote at every N, for every way to aggregate step values.
 
-    What falls as N grows is over-optimised: of more samples the one of highest score is more often one that the reward
-    model overrates (Gao et al., arXiv 2210.10760). `lost` pairs the largest N with the best one before it.
+    What falls as N grows is over-optimised: of more samples the one of highest score is more often one that the
+    reward model overrates (Gao et al., arXiv 2210.10760). `lost` pairs the largest N with the best of all, which was
+    lucky too.
     """
     rows = []
     for name, metric in (("best_of_n", best_of), ("weighted", weighted_vote)):

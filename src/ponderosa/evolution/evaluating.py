@@ -10,7 +10,7 @@ from pydantic import Field
 
 from ponderosa.cluster import Shard, WorkerPool
 from ponderosa.cluster.shard import spread
-from ponderosa.core import FORMATS, Grader, PonderosaError, Problem, Tree
+from ponderosa.core import Grader, PonderosaError, Problem, Tree, make_format
 from ponderosa.evaluation.accounting import Sizes, account
 from ponderosa.evaluation.answers import Problems, chosen_answers, graded_samples, voted_answers
 from ponderosa.evaluation.choices import AGGREGATED, best_aggregations, best_reading
@@ -23,6 +23,7 @@ from ponderosa.grading import MathGrader
 from ponderosa.models import load_grader
 from ponderosa.search import (
     METHODS,
+    SEARCHES,
     BeamSettings,
     LongChainSettings,
     MCTSSettings,
@@ -101,8 +102,17 @@ class EvalRun(Part):
             raise PonderosaError("name at least one method, and budgets of at least 1")
         for method in self.methods:
             check_needs(method, METHODS[method].needs, lambda need: getattr(self, need))
-        if self.format not in FORMATS:
-            raise PonderosaError(f"there is no step format {self.format}: choose one of {', '.join(FORMATS)}")
+        if self.outcome_reward is not None and "playouts" not in self.methods:
+            raise PonderosaError("--outcome-reward is for playouts alone: add the method, or leave it out")
+        format = make_format(self.format)
+        for name in self.methods:
+            found = METHODS[name]
+            asked: Sequence[int | None] = (1,) if name == "greedy" else (None,) if found.trees else self.budgets
+            made = [settings for budget in asked if (settings := found.settings(self.settings, budget)) is not None]
+            if not made:
+                raise PonderosaError(f"no budget is large enough for {name}: name a larger one with --budgets")
+            for settings in made:
+                SEARCHES[found.search].check(settings, format)
 
     @property
     def settings(self) -> SearchSettings:
@@ -239,7 +249,8 @@ class _Measuring:
                 weighted = await voted_answers(groups["dev"], self.by_id["dev"], self.grader, "weighted")
                 vote = "majority" if majority.estimate.value > weighted.estimate.value else "weighted"
             accuracy = await voted_answers(groups["test"], self.by_id["test"], self.grader, vote)
-            cost = sum(map(cost_of, found["test"][:budget]), Cost())
+            costs = [cost_of(trees) for trees in found["test"][:budget]]
+            cost = replace(sum(costs, Cost()), prompt=costs[0].prompt)
             points.append(Point("trees", budget, accuracy, cost, vote))
         return points
 

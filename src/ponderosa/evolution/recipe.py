@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from ponderosa.core import PonderosaError
 from ponderosa.execution import ExecutionSettings
@@ -159,6 +159,7 @@ def parse_recipe(record: dict[str, Any], source: str) -> Recipe:
 
 
 P = TypeVar("P", bound=Part)
+D = TypeVar("D")
 
 
 def parse(kind: type[P], record: Any, source: str) -> P:
@@ -166,14 +167,24 @@ def parse(kind: type[P], record: Any, source: str) -> P:
     try:
         return kind.model_validate(record)
     except ValidationError as error:
-        lines = []
-        for problem in error.errors():
-            key = ".".join(map(str, problem["loc"]))
-            if problem["type"] == "extra_forbidden":
-                lines.append(f"unknown key `{key}`")
-            else:
-                lines.append(f"`{key}`: {problem['msg']}")
-        raise PonderosaError(f"{source}: " + "; ".join(lines)) from error
+        raise PonderosaError(f"{source}: {_problems(error)}") from error
+
+
+def typed(kind: type[D], record: dict[str, Any], source: str) -> D:
+    """Settings of a search, a plain dataclass, with every value of its type. Raises `PonderosaError` likewise."""
+    try:
+        return TypeAdapter(kind).validate_python(record)
+    except ValidationError as error:
+        raise PonderosaError(f"{source}: {_problems(error)}") from error
+
+
+def _problems(error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors():
+        key = ".".join(map(str, problem["loc"]))
+        unknown = problem["type"] == "extra_forbidden"
+        lines.append(f"unknown key `{key}`" if unknown else f"`{key}`: {problem['msg']}")
+    return "; ".join(lines)
 
 
 def assignment(change: str) -> tuple[str, Any]:

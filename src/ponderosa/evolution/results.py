@@ -51,8 +51,10 @@ class Results:
                 if ppm is not None:
                     record["sft"] = data_quality(self._stages, number, forests)
                     record["ppm"] = await self._ppm(number, evaluation, ppm)
-            sizes = Sizes(parameters(policy), parameters(ppm))
-            write_json(path, record | _cost(forests) | {"searches": _searches(forests, evaluation, sizes)})
+            proposed = self._stages.bootstrap if number == 1 else policy  # after that all policies are of one size
+            made = account((tree for f in forests for tree in f.trees()), Sizes(parameters(proposed), parameters(ppm)))
+            searches = _searches(evaluation, Sizes(parameters(policy), parameters(ppm)))
+            write_json(path, record | _cost(made) | {"searches": {"data": made} | searches})
         self._write()
 
     async def _ppm(self, number: int, evaluation: Evaluation, ppm: str) -> dict[str, Any] | None:
@@ -108,22 +110,14 @@ def _stage_seconds(times: dict[str, float], number: int) -> dict[str, float]:
     return {key.split(".", 1)[1]: seconds for key, seconds in times.items() if key.split(".", 1)[0] == str(number)}
 
 
-def _searches(forests: Sequence[Forest], evaluation: Evaluation, sizes: Sizes) -> dict[str, Any]:
-    """What each of the round's searches cost; the models that made its data have the same sizes."""
-    made = {"data": account((tree for forest in forests for tree in forest.trees()), sizes)}
-    for f in fields(evaluation):
-        forest: Forest = getattr(evaluation, f.name)
-        made[f.name.replace("_", " ")] = account(forest.trees(), sizes)
-    return {name: record for name, record in made.items() if record["trees"]}
+def _searches(evaluation: Evaluation, sizes: Sizes) -> dict[str, Any]:
+    """What each search of a round's evaluation cost."""
+    forests: dict[str, Forest] = {f.name.replace("_", " "): getattr(evaluation, f.name) for f in fields(evaluation)}
+    return {name: account(forest.trees(), sizes) for name, forest in forests.items() if forest.problems}
 
 
-def _cost(forests: Sequence[Forest]) -> dict[str, Any]:
+def _cost(made: dict[str, Any]) -> dict[str, Any]:
     """What the round's search for data cost. Of the prompts only what was computed counts, not what a cache held."""
-    tokens = prompt = executions = trees = 0
-    for forest in forests:
-        for tree in forest.trees():
-            trees += 1
-            tokens += tree.usage.generated_tokens
-            prompt += tree.usage.prompt_tokens - tree.usage.cached_tokens
-            executions += tree.usage.executions
-    return {"tokens": {"generated": tokens, "prompt": prompt}, "executions": executions, "trees": trees}
+    prompt = made["prompt_tokens"] - made["cached_tokens"]
+    tokens = {"generated": made["generated_tokens"], "prompt": prompt}
+    return {"tokens": tokens, "executions": made["executions"], "trees": made["trees"]}

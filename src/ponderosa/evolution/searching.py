@@ -10,11 +10,11 @@ from pydantic import Field
 
 from ponderosa.cluster import Shard, WorkerPool
 from ponderosa.cluster.shard import read_problems, spread
-from ponderosa.core import FORMATS, PonderosaError, Problem
-from ponderosa.evolution.recipe import Part, WorkerSettings, known, parse
+from ponderosa.core import FORMATS, PonderosaError, Problem, make_format
+from ponderosa.evolution.recipe import Part, WorkerSettings, known, parse, typed
 from ponderosa.evolution.run import Observer, claimed, run_shards, snapshot
 from ponderosa.execution import ExecutionSettings
-from ponderosa.search import SEARCHES, Budget
+from ponderosa.search import SEARCHES, Budget, check_needs
 
 SETTINGS = "search.yaml"
 FOREST = "forest"
@@ -80,10 +80,16 @@ def check(run: SearchRun) -> None:
         raise PonderosaError(f"there is no search {run.search}: choose one of {', '.join(SEARCHES)}")
     if run.format not in FORMATS:
         raise PonderosaError(f"there is no step format {run.format}: choose one of {', '.join(FORMATS)}")
-    _, kind = SEARCHES[run.search]
-    names = list(kind.__dataclass_fields__)
+    search = SEARCHES[run.search]
+    names = list(search.settings.__dataclass_fields__)
     if unknown := sorted(set(run.settings) - set(names)):
         raise PonderosaError(f"{run.search} has no setting {', '.join(unknown)}; it has {', '.join(names)}")
+    check_needs(run.search, search.needs, lambda need: getattr(run, need))
+    if run.judged and run.search == "mutual":
+        raise PonderosaError("mutual reasoning judges by what it agrees on itself: leave --judged out")
+    if run.outcome_reward is not None and run.search != "mcts_playouts":
+        raise PonderosaError("--outcome-reward is for --method mcts_playouts alone: leave it out")
+    search.check(typed(search.settings, run.settings, run.search), make_format(run.format))
 
 
 def read_all(path: Path) -> list[Problem]:

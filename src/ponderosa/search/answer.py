@@ -4,8 +4,11 @@ import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from ponderosa.core import Equivalent, Grader, Outcome, Tree
+
+Aggregation = Literal["last", "min", "mean", "product"]
 
 AGGREGATIONS: dict[str, Callable[[Sequence[float]], float]] = {
     "last": lambda values: (values[-1] + 1) / 2,

@@ -6,8 +6,8 @@ Beam search as in Snell et al. (arXiv 2408.03314, section 5.1); diverse verifier
 
 from dataclasses import dataclass
 
-from ponderosa.core import Outcome, PonderosaError, Sampling, Tree, derive_seed
-from ponderosa.search.answer import trajectory_score
+from ponderosa.core import Outcome, PonderosaError, Sampling, StepFormat, Tree, derive_seed
+from ponderosa.search.answer import Aggregation, trajectory_score
 from ponderosa.search.budget import ending
 from ponderosa.search.concurrent import together
 from ponderosa.search.expansion import Backends, Limits, expand, judge_ends
@@ -25,12 +25,18 @@ class BeamSettings:
     width: int = 4
     candidates: int = 4
     subtrees: int = 1
-    aggregation: str = "last"
+    aggregation: Aggregation = "last"
     max_depth: int = 40
     code_errors: int = 1
     temperature: float = 0.8
     top_p: float = 1.0
     max_tokens: int = 2048
+
+
+def check(settings: BeamSettings, format: StepFormat) -> None:
+    """Raises `PonderosaError` if the subtrees do not share evenly."""
+    if settings.width % settings.subtrees:
+        raise PonderosaError(f"{settings.width} beams cannot be shared evenly among {settings.subtrees} subtrees")
 
 
 async def beam(
@@ -39,8 +45,7 @@ async def beam(
     """Searches one problem. Raises `PonderosaError` without a reward model, or if the subtrees do not share evenly."""
     if backends.reward is None:
         raise PonderosaError("beam search needs a reward model: it keeps the steps of highest value")
-    if settings.width % settings.subtrees:
-        raise PonderosaError(f"{settings.width} beams cannot be shared evenly among {settings.subtrees} subtrees")
+    check(settings, backends.format)
     tree = Tree(problem_id, question, seed=seed, index=index, method="beam")
     width = settings.width // settings.subtrees
     subtrees = [Tree(problem_id, question, seed=seed, index=index, usage=tree.usage) for _ in range(settings.subtrees)]
@@ -51,9 +56,7 @@ async def beam(
         )
     for subtree in subtrees:
         tree.rollouts += merge(tree, subtree)
-    if backends.judge is not None:
-        async with ending(tree, backends.budget):
-            await judge_ends(tree, tree.rollouts, backends.judge)
+    await judge_ends(tree, tree.rollouts, backends)
     return tree
 
 

@@ -13,7 +13,8 @@ from ponderosa.core import BackendError, Outcome, Tree
 class Budget:
     """Limits of one search: generated `tokens`, `calls` of the policy, `seconds`. None: no limit.
 
-    A request is made whole or not at all, so that a search may spend as much more as one request costs.
+    A request is made whole or not at all, so that a search may spend as many tokens more as the requests cost that are
+    under way when they are spent. Where there are several, what the tree then holds depends on timing.
     """
 
     tokens: int | None = None

@@ -22,7 +22,7 @@ from ponderosa.core import (
     StepKind,
     Tree,
 )
-from ponderosa.search.budget import UNLIMITED, Budget, BudgetSpentError
+from ponderosa.search.budget import UNLIMITED, Budget, BudgetSpentError, ending
 from ponderosa.search.concurrent import together
 
 _OUTPUT = 1024
@@ -66,11 +66,11 @@ async def propose(
     """
     if backends.budget.spent(tree):
         raise BudgetSpentError
-    prompt = prompt or backends.format.render(tree.question, tree.steps(node))
-    completions = await backends.policy.propose(prompt, n, sampling, seed)
     usage = tree.usage
     usage.policy_calls += 1
-    if node == 0:
+    asked = prompt or backends.format.render(tree.question, tree.steps(node))
+    completions = await backends.policy.propose(asked, n, sampling, seed)
+    if node == 0 and prompt is None:
         tree.nodes[0].tokens = completions[0].prompt_tokens if completions else 0
     for completion in completions:
         usage.prompt_tokens += completion.prompt_tokens
@@ -192,12 +192,18 @@ async def score(
     return [one.values for one in scored]
 
 
-async def judge_ends(tree: Tree, ends: Iterable[int], judge: Judge) -> None:
-    """Sets the `reward` of each answered end to the judge's word."""
-    for end in ends:
-        record = tree.nodes[end]
-        if record.outcome is Outcome.ANSWERED and record.reward is None:
-            record.reward = await judge(record.answer or "")
+async def judge_ends(tree: Tree, ends: Iterable[int], backends: Backends) -> None:
+    """Sets the `reward` of each answered end to the judge's word, if there is a judge.
+
+    Also in a search that was cut short, whatever its budget: what it found is what data are made of.
+    """
+    if backends.judge is None:
+        return
+    async with ending(tree, UNLIMITED):
+        for end in ends:
+            record = tree.nodes[end]
+            if record.outcome is Outcome.ANSWERED and record.reward is None:
+                record.reward = await backends.judge(record.answer or "")
 
 
 def back_up(tree: Tree, node: int, reward: float) -> None:

@@ -5,11 +5,11 @@ Where the chain would end, it is told to wait and goes on; where its tokens are 
 
 from dataclasses import dataclass, replace
 
-from ponderosa.core import Outcome, PonderosaError, Sampling, Tree, boxed_answer, derive_seed
+from ponderosa.core import Outcome, PonderosaError, Sampling, StepFormat, Tree, boxed_answer, derive_seed
 from ponderosa.core.plain_formats import BLANK_LINE
 from ponderosa.search.budget import ending
 from ponderosa.search.expansion import Backends, back_up, judge_ends, propose, score_paths
-from ponderosa.search.sampling import SampleSettings, go_on
+from ponderosa.search.sampling import chain_like, go_on
 
 CLOSING = f"{BLANK_LINE}The final answer is \\boxed{{"
 
@@ -31,6 +31,12 @@ class LongChainSettings:
     max_tokens: int = 8192
 
 
+def check(settings: LongChainSettings, format: StepFormat) -> None:
+    """Raises `PonderosaError` for a format in which there is no place for second thoughts."""
+    if not format.in_words:
+        raise PonderosaError("second thoughts take a format whose steps are words: use --format text or fenced")
+
+
 async def long_chain(
     problem_id: str, question: str, backends: Backends, settings: LongChainSettings, seed: int = 0, index: int = 0
 ) -> Tree:
@@ -38,8 +44,7 @@ async def long_chain(
 
     Raises `PonderosaError` for a format in which there is no place for second thoughts.
     """
-    if not backends.format.in_words:
-        raise PonderosaError("second thoughts take a format whose steps are words: use --format text or fenced")
+    check(settings, backends.format)
     tree = Tree(problem_id, question, seed=seed, index=index, method="long_chain")
     async with ending(tree, backends.budget):
         node = await _to_an_end(tree, 0, backends, settings)
@@ -49,10 +54,11 @@ async def long_chain(
             node = await _to_an_end(tree, node, backends, settings)
         if backends.reward is not None:
             await score_paths(tree, [node], backends.reward)
-        if backends.judge is not None:
-            await judge_ends(tree, tree.rollouts, backends.judge)
-    for end in tree.rollouts[-1:]:
-        back_up(tree, end, tree.nodes[end].reward or 0.0)
+    last = next((end for end in reversed(tree.rollouts) if _answered(tree, end)), None)
+    if last is not None:
+        tree.nodes[last].outcome = Outcome.ANSWERED  # also where it was told to wait and came to no other
+        await judge_ends(tree, [last], backends)
+        back_up(tree, last, tree.nodes[last].reward or 0.0)
     return tree
 
 
@@ -60,14 +66,7 @@ async def _to_an_end(tree: Tree, node: int, backends: Backends, settings: LongCh
     """Where the chain ends that goes on from `node`; with its tokens spent, at the answer that it is asked for."""
     ends, standing = [node], {node: [0]}
     while standing and (left := _left(tree, settings)) > 0:
-        chain = SampleSettings(
-            1,
-            settings.temperature,
-            top_p=settings.top_p,
-            max_depth=settings.max_depth,
-            code_errors=settings.code_errors,
-            max_tokens=min(settings.max_tokens, left),
-        )
+        chain = chain_like(settings, 1, max_tokens=min(settings.max_tokens, left))
         standing = await go_on(tree, standing, ends, backends, chain)
     end = ends[0]
     if not _answered(tree, end) and _left(tree, settings) <= 0:

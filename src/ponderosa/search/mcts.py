@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from ponderosa.core import Outcome, Sampling, Tree, derive_seed
-from ponderosa.search.adaptive import settled
-from ponderosa.search.answer import trajectory_score
+from ponderosa.search.adaptive import confidence
+from ponderosa.search.answer import Aggregation, trajectory_score
 from ponderosa.search.budget import ending
 from ponderosa.search.concurrent import together
 from ponderosa.search.expansion import ALIVE_OR_ANSWERED, Backends, Limits, back_up, expand, visit
@@ -31,7 +31,7 @@ class MCTSSettings:
     end a trajectory. `answer_candidates` samples, if set, are drawn where the program has ended and its output is
     shown: the answer follows from it, so that more candidates seldom differ. `parallel` steps of one tree are
     expanded at a time. At test time a terminal brings what its steps come to by `aggregation`. With `confidence`
-    the search ends once the vote of its terminals is settled with that probability (see `adaptive`).
+    the search ends once the leading answer of its terminals is ahead with that probability (see `adaptive`).
     """
 
     candidates: int = 8
@@ -45,7 +45,7 @@ class MCTSSettings:
     max_tokens: int = 2048
     selection: Literal["uct", "puct"] = "uct"
     parallel: int = 1
-    aggregation: str = "last"
+    aggregation: Aggregation = "last"
     confidence: float | None = None
 
 
@@ -65,7 +65,7 @@ async def mcts(
             await _Wave(tree, backends, settings, closed).run(min(wave, left))
             if settings.confidence is not None:
                 votes = Counter(answer for end in tree.answered() if (answer := tree.nodes[end].answer) is not None)
-                if settled(votes, settings.rollouts - len(tree.rollouts), settings.confidence):
+                if confidence(votes) >= settings.confidence:
                     break
     return tree.in_order() if settings.parallel > 1 else tree
 

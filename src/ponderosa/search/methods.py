@@ -2,17 +2,21 @@
 
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
-from ponderosa.core import Grader, PonderosaError, Tree
+from ponderosa.core import Grader, Outcome, PonderosaError, StepFormat, Tree, Usage
 from ponderosa.search.answer import ANSWER_RULES, Choice, best_terminal, tree_votes
 from ponderosa.search.beam import BeamSettings, beam
+from ponderosa.search.beam import check as check_beam
 from ponderosa.search.concurrent import together
 from ponderosa.search.expansion import Backends
 from ponderosa.search.long_chain import LongChainSettings, long_chain
+from ponderosa.search.long_chain import check as check_long_chain
 from ponderosa.search.mcts import MCTSSettings, mcts
 from ponderosa.search.mutual import MutualSettings, mutual
+from ponderosa.search.mutual import check as check_mutual
 from ponderosa.search.official import OfficialSettings, official_beam, official_mcts
+from ponderosa.search.official import check as check_official
 from ponderosa.search.particles import ParticleSettings, particles
 from ponderosa.search.playouts import PlayoutSettings, mcts_playouts
 from ponderosa.search.revision import RevisionSettings, revision
@@ -21,20 +25,34 @@ from ponderosa.search.sampling import SampleSettings, sample
 POOLED = "pooled"
 """Searches many problems together, see `sample_pooled`; one alone has nobody to share with."""
 
-SEARCHES: dict[str, tuple[Callable[..., Coroutine[Any, Any, Tree]], type[Any]]] = {
-    "sample": (sample, SampleSettings),
-    POOLED: (sample, SampleSettings),
-    "mcts": (mcts, MCTSSettings),
-    "beam": (beam, BeamSettings),
-    "mcts_playouts": (mcts_playouts, PlayoutSettings),
-    "mutual": (mutual, MutualSettings),
-    "revision": (revision, RevisionSettings),
-    "long_chain": (long_chain, LongChainSettings),
-    "particles": (particles, ParticleSettings),
-    "official_mcts": (official_mcts, OfficialSettings),
-    "official_beam": (official_beam, OfficialSettings),
+
+class Search(NamedTuple):
+    """An algorithm: `run`, called with (problem id, question, backends, settings, seed, index), gives a tree.
+
+    `settings` are of that class. `needs` names the backends without which it cannot be, and `check` raises
+    `PonderosaError` for settings or a format that it cannot work with.
+    """
+
+    run: Callable[..., Coroutine[Any, Any, Tree]]
+    settings: type[Any]
+    needs: tuple[str, ...] = ()
+    check: Callable[[Any, StepFormat], object] = lambda settings, format: None
+
+
+SEARCHES: dict[str, Search] = {
+    "sample": Search(sample, SampleSettings),
+    POOLED: Search(sample, SampleSettings),
+    "mcts": Search(mcts, MCTSSettings),
+    "beam": Search(beam, BeamSettings, ("reward",), check_beam),
+    "mcts_playouts": Search(mcts_playouts, PlayoutSettings),
+    "particles": Search(particles, ParticleSettings, ("reward",)),
+    "mutual": Search(mutual, MutualSettings, check=check_mutual),
+    "revision": Search(revision, RevisionSettings),
+    "long_chain": Search(long_chain, LongChainSettings, check=check_long_chain),
+    "official_mcts": Search(official_mcts, OfficialSettings, check=check_official),
+    "official_beam": Search(official_beam, OfficialSettings, ("reward",), check_official),
 }
-"""Every algorithm: called with (problem id, question, backends, settings, seed, index) it gives a tree."""
+"""Every algorithm by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +103,7 @@ def check_needs(name: str, needs: Iterable[str], has: Callable[[str], object]) -
 
 
 def _sample(settings: SearchSettings, budget: int | None) -> SampleSettings:
-    return replace(settings.sample, n=budget or settings.sample.n)
+    return replace(settings.sample, n=budget or settings.sample.n, batch=None)
 
 
 def _greedy(settings: SearchSettings, budget: int | None) -> SampleSettings | None:
@@ -145,7 +163,7 @@ METHODS: dict[str, Method] = {
     "revision": Method(
         "revision",
         lambda settings, budget: replace(settings.revision, attempts=budget or settings.revision.attempts),
-        ("final", "majority", "best_of_n"),
+        ("final", "majority"),
     ),
     "long_chain": Method(
         "long_chain",
@@ -167,23 +185,27 @@ async def search(
     seed: int = 0,
     index: int = 0,
 ) -> tuple[Tree, Choice | None]:
-    """Searches one problem by a method of `METHODS` and chooses the answer; None if the search found none.
+    """Searches one problem by a method of `METHODS` and chooses the answer; None if the search found none. Of several
+    trees the one with the answer comes back, with the cost of all.
 
-    Raises `PonderosaError` where the method needs a backend that is not there.
+    Raises `PonderosaError` where the method needs a backend that is not there, or cannot work with the format.
     """
     chosen = METHODS[method]
+    of, made = SEARCHES[chosen.search], chosen.settings(settings, None)
     check_needs(method, chosen.needs, lambda need: getattr(backends, need))
-    make, _ = SEARCHES[chosen.search]
-    made = chosen.settings(settings, None)
+    of.check(made, backends.format)
     if not chosen.trees:
-        tree = await make(problem_id, question, backends, made, seed, index)
+        tree = await of.run(problem_id, question, backends, made, seed, index)
         return tree, await ANSWER_RULES[chosen.rules[0]](tree, grader, settings.aggregation)
     trees: list[Tree] = await together(
-        make(problem_id, question, backends, made, seed, index + i) for i in range(settings.trees)
+        of.run(problem_id, question, backends, made, seed, index + i) for i in range(settings.trees)
     )
+    if failed := [tree for tree in trees if tree.outcome is Outcome.BACKEND_FAILED]:
+        return failed[0], None
+    usage = sum((tree.usage for tree in trees), Usage())
     winner = (await tree_votes(trees, grader)).majority
     for tree in trees:
         choice = await best_terminal(tree, grader)
         if choice is not None and choice.answer == winner:
-            return tree, choice
-    return trees[0], None
+            return replace(tree, usage=usage), choice
+    return replace(trees[0], usage=usage), None

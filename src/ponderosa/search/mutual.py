@@ -18,8 +18,8 @@ from ponderosa.core import (
     PonderosaError,
     Prompt,
     Sampling,
+    StepFormat,
     Tree,
-    Usage,
     boxed_answer,
     derive_seed,
 )
@@ -40,7 +40,7 @@ from ponderosa.search.answer import merge_answers
 from ponderosa.search.budget import ending
 from ponderosa.search.concurrent import together
 from ponderosa.search.expansion import Backends, Limits, back_up, propose, unique, verify
-from ponderosa.search.sampling import SampleSettings, chains
+from ponderosa.search.sampling import chain_like, chains
 from ponderosa.search.selection import uct
 
 
@@ -85,6 +85,18 @@ class _Made:
     step: ParsedStep | None = None
 
 
+def check(settings: MutualSettings, format: StepFormat) -> None:
+    """Raises `PonderosaError` for actions that the format has no words for, and for none that may be the first."""
+    lacking = [action for action in settings.actions if action in IN_WORDS]
+    if lacking and not format.in_words:
+        raise PonderosaError(
+            f"the actions {', '.join(lacking)} take a format whose steps are words: use --format text or fenced, or "
+            "let `actions` be step and finish alone"
+        )
+    if not set(settings.actions) & set(NEXT[""]):
+        raise PonderosaError(f"mutual reasoning needs an action to begin with, one of {', '.join(NEXT[''])}")
+
+
 async def mutual(
     problem_id: str, question: str, backends: Backends, settings: MutualSettings, seed: int = 0, index: int = 0
 ) -> Tree:
@@ -93,12 +105,7 @@ async def mutual(
     A solution that a single step came to brings 0, as one that failed does. Raises `PonderosaError` for actions that
     the format has no words for.
     """
-    lacking = [action for action in settings.actions if action in IN_WORDS]
-    if lacking and not backends.format.in_words:
-        raise PonderosaError(
-            f"the actions {', '.join(lacking)} take a format whose steps are words: use --format text or fenced, "
-            "or the actions step and finish alone (--set 'actions=[step, finish]')"
-        )
+    check(settings, backends.format)
     tree = Tree(problem_id, question, seed=seed, index=index, method="mutual")
     search = _Search(tree, backends, settings)
     async with ending(tree, backends.budget):
@@ -192,7 +199,7 @@ class _Search:
             self._sampling(format.step_stops),
             self.backends,
             self._seed(node, Action.STEP),
-            format.render(question, steps),
+            format.render(question, steps) if node else None,
         )
         parsed = [(format.parse(c), c.tokens) for c in unique(completions)]
         return [_Made(Action.STEP, s.text, s.outcome, s.answer, tokens=tokens, step=s) for s, tokens in parsed]
@@ -236,7 +243,7 @@ class _Search:
         subquestion = subquestion_of(self.tree.nodes[node].text)
         alone = f"{question}{BLANK_LINE}{subquestion}"
         aside = await self._chains(node, Action.REANSWER, alone, (), self.settings.part_votes)
-        tokens = sum(record.tokens for record in aside.nodes)
+        tokens = sum(record.tokens for record in aside.nodes[1:])
         end, _ = await self._elected(aside)
         return (
             []
@@ -249,16 +256,7 @@ class _Search:
         return [_Made(Action.REPHRASE, text, tokens=tokens) for text, tokens in texts]
 
     async def _chains(self, node: int, action: Action, question: str, steps: Sequence[str], n: int) -> Tree:
-        settings = self.settings
-        chain = SampleSettings(
-            n,
-            settings.temperature,
-            top_p=settings.top_p,
-            top_k=settings.top_k,
-            max_depth=settings.chain_steps,
-            code_errors=settings.code_errors,
-            max_tokens=settings.max_tokens,
-        )
+        chain = chain_like(self.settings, n, max_depth=self.settings.chain_steps)
         return await chains(self.tree, question, steps, self.backends, chain, f"{action} {self.tree.tag(node)}")
 
     async def _elected(self, aside: Tree) -> tuple[int | None, float]:
@@ -284,30 +282,27 @@ async def _discriminate(tree: Tree, backends: Backends, settings: MutualSettings
     merged = await merge_answers([tree.nodes[end].answer or "" for end in ends], backends.equivalent)
     if len(set(merged)) < 2:
         return
-    usage = Usage()
-    shares = await together(_agreement(tree, end, usage, backends, settings) for end in ends)
-    usage.discriminator_tokens = usage.generated_tokens
-    tree.usage.absorb(usage)
+    before = tree.usage.generated_tokens
+    try:
+        shares = await together(_agreement(tree, end, backends, settings) for end in ends)
+    finally:
+        tree.usage.discriminator_tokens = tree.usage.generated_tokens - before
     for end, share in zip(ends, shares, strict=True):
         tree.nodes[end].value = 2 * share - 1
 
 
-async def _agreement(tree: Tree, end: int, usage: Usage, backends: Backends, settings: MutualSettings) -> float:
+async def _agreement(tree: Tree, end: int, backends: Backends, settings: MutualSettings) -> float:
     question, steps = context(tree, end)
     assert backends.discriminator is not None
     second = replace(backends, policy=backends.discriminator)
-    chain = SampleSettings(
-        1,
-        settings.discriminator_temperature,
-        max_depth=settings.chain_steps,
-        code_errors=settings.code_errors,
-        max_tokens=settings.max_tokens,
+    chain = chain_like(
+        settings, 1, max_depth=settings.chain_steps, temperature=settings.discriminator_temperature, top_p=1.0, top_k=0
     )
     answer = tree.nodes[end].answer or ""
     agreed = 0
     for share in settings.prefixes:
         begun = (_beginning("".join(steps), share),)
-        aside = await chains(tree, question, begun, second, chain, f"from {share} of {tree.tag(end)}", usage)
+        aside = await chains(tree, question, begun, second, chain, f"from {share} of {tree.tag(end)}")
         other = aside.nodes[aside.rollouts[0]].answer
         agreed += other is not None and len(set(await merge_answers([answer, other], backends.equivalent))) == 1
     return agreed / len(settings.prefixes)

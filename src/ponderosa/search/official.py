@@ -12,7 +12,7 @@ It differs from the paper (see `mcts`) in what it counts and where it stops:
 
 from dataclasses import dataclass
 
-from ponderosa.core import Completion, Outcome, PonderosaError, Sampling, StepKind, Tree, derive_seed
+from ponderosa.core import Completion, Outcome, PonderosaError, Sampling, StepFormat, StepKind, Tree, derive_seed
 from ponderosa.core.format import END_OF_ANSWER, END_OF_CODE
 from ponderosa.core.official_format import OfficialFormat
 from ponderosa.search.budget import ending
@@ -43,7 +43,7 @@ async def official_mcts(
     """Searches one problem. Needs `OfficialFormat`. A terminal's reward is the judge's, or at test time the reward
     model's; where there is neither nothing is backed up. Raises `PonderosaError` for another format.
     """
-    _format(backends)
+    check(settings, backends.format)
     tree = Tree(problem_id, question, seed=seed, index=index, method="official_mcts")
     closed: set[int] = set()
     async with ending(tree, backends.budget):
@@ -65,10 +65,11 @@ async def official_mcts(
     return tree
 
 
-def _format(backends: Backends) -> OfficialFormat:
-    if not isinstance(backends.format, OfficialFormat):
+def check(settings: OfficialSettings, format: StepFormat) -> OfficialFormat:
+    """The format. Raises `PonderosaError` for another one."""
+    if not isinstance(format, OfficialFormat):
         raise PonderosaError("the official searches read steps as the public code does: use --format rstar-official")
-    return backends.format
+    return format
 
 
 def _select(tree: Tree, node: int, c: float, closed: set[int]) -> int | None:
@@ -95,7 +96,7 @@ def _chosen(completions: list[Completion]) -> list[Completion]:
 
 
 async def _add(tree: Tree, node: int, completion: Completion, backends: Backends, settings: OfficialSettings) -> None:
-    format = _format(backends)
+    format = check(settings, backends.format)
     step = format.parse(completion)
     parent = tree.nodes[node]
     child = tree.add(node, step.text, outcome=step.outcome, answer=step.answer)
@@ -157,7 +158,7 @@ async def official_beam(
     One defect is left out: once an answer is in the beam, the public code attaches completions to wrong parents.
     Raises `PonderosaError` for another format, and without a reward model.
     """
-    _format(backends)
+    check(settings, backends.format)
     if backends.reward is None:
         raise PonderosaError("the beam search needs a reward model")
     tree = Tree(problem_id, question, seed=seed, index=index, method="official_beam")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ponderosa.core import Outcome, PonderosaError, Tree, derive_seed
 from ponderosa.search.budget import ending
 from ponderosa.search.expansion import ALIVE_OR_ANSWERED, Backends, back_up, judge_ends, score_last
-from ponderosa.search.sampling import SampleSettings, go_on
+from ponderosa.search.sampling import chain_like, go_on
 
 _LARGEST = 0.9999
 """Values are kept off -1 and 1, whose odds have no logarithm."""
@@ -40,21 +40,15 @@ class ParticleSettings:
 async def particles(
     problem_id: str, question: str, backends: Backends, settings: ParticleSettings, seed: int = 0, index: int = 0
 ) -> Tree:
-    """Searches one problem; the ends of the particles, each counted, are the rollouts.
+    """Searches one problem; the ends of the particles, each counted, are the rollouts. What their weights have become
+    since they were drawn anew for the last time is left to the rule that reads the answer.
 
     Raises `PonderosaError` without a reward model.
     """
     if backends.reward is None:
         raise PonderosaError("particle filtering needs a reward model: it values every step")
     tree = Tree(problem_id, question, seed=seed, index=index, method="particles")
-    chain = SampleSettings(
-        settings.particles,
-        settings.temperature,
-        top_p=settings.top_p,
-        max_depth=settings.max_depth,
-        code_errors=settings.code_errors,
-        max_tokens=settings.max_tokens,
-    )
+    chain = chain_like(settings, settings.particles)
     ends = [0] * settings.particles
     weights = [0.0] * settings.particles  # logarithms
     async with ending(tree, backends.budget):
@@ -75,9 +69,8 @@ async def particles(
                 rng = random.Random(derive_seed(seed, problem_id, index, f"resampling {step}"))
                 ends = [ends[particle] for particle in resampled(weights, rng)]
                 weights = [0.0] * len(ends)
-        if backends.judge is not None:
-            await judge_ends(tree, ends, backends.judge)
     tree.rollouts = ends
+    await judge_ends(tree, ends, backends)
     for end in ends:
         back_up(tree, end, tree.nodes[end].reward or 0.0)
     return tree

@@ -7,10 +7,10 @@ with one: the policy goes on from the new step to an answer by itself. The steps
 from dataclasses import dataclass
 
 from ponderosa.core import Outcome, Sampling, Tree, derive_seed
-from ponderosa.search.answer import AGGREGATIONS
+from ponderosa.search.answer import AGGREGATIONS, Aggregation
 from ponderosa.search.budget import ending
 from ponderosa.search.expansion import Backends, Limits, back_up, expand, score, score_paths
-from ponderosa.search.sampling import SampleSettings, go_on
+from ponderosa.search.sampling import chain_like, go_on
 from ponderosa.search.selection import select_child, uct
 
 
@@ -25,7 +25,7 @@ class PlayoutSettings:
     rollouts: int = 16
     c: float = 2.0
     outcome: float = 0.5
-    aggregation: str = "min"
+    aggregation: Aggregation = "min"
     max_depth: int = 16
     code_errors: int = 1
     temperature: float = 1.0
@@ -70,14 +70,7 @@ async def _leaf(tree: Tree, closed: set[int], backends: Backends, settings: Play
 
 async def _simulate(tree: Tree, node: int, backends: Backends, settings: PlayoutSettings) -> int:
     """The end of a chain that the policy writes from `node` on."""
-    chain = SampleSettings(
-        1,
-        settings.temperature,
-        top_p=settings.top_p,
-        max_depth=settings.max_depth,
-        code_errors=settings.code_errors,
-        max_tokens=settings.max_tokens,
-    )
+    chain = chain_like(settings, 1)
     standing = {node: [0]}
     ends = [node]
     while standing:
@@ -91,15 +84,23 @@ async def _brought(tree: Tree, end: int, backends: Backends, settings: PlayoutSe
         return -1.0
     if backends.judge is not None:
         record.reward = await backends.judge(record.answer or "")
-    elif backends.reward is not None:
-        (values,) = await score_paths(tree, [end], backends.reward)
-        process = 2 * AGGREGATIONS[settings.aggregation](values) - 1
-        whole = values[-1]
-        if backends.outcome_reward is not None and settings.outcome:
-            path = (tree.question, tree.steps(end))
-            ((whole,),) = await score(tree, [path], backends.outcome_reward, last_only=True)
-        record.reward = settings.outcome * whole + (1 - settings.outcome) * process
+    else:
+        record.reward = await _valued(tree, end, backends, settings)
     return record.reward or 0.0
+
+
+async def _valued(tree: Tree, end: int, backends: Backends, settings: PlayoutSettings) -> float | None:
+    """The mix of the reward models' words on a solution; None without any."""
+    whole = process = None
+    if backends.reward is not None:
+        (values,) = await score_paths(tree, [end], backends.reward)
+        whole, process = values[-1], 2 * AGGREGATIONS[settings.aggregation](values) - 1
+    if backends.outcome_reward is not None and settings.outcome:
+        path = (tree.question, tree.steps(end))
+        ((whole,),) = await score(tree, [path], backends.outcome_reward, last_only=True)
+    if whole is None or process is None:
+        return whole
+    return settings.outcome * whole + (1 - settings.outcome) * process
 
 
 def _close(tree: Tree, node: int, closed: set[int]) -> None:

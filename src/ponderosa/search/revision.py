@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from ponderosa.core import Outcome, Tree
 from ponderosa.core.plain_formats import BLANK_LINE
-from ponderosa.search.answer import merge_answers, trajectory_score
+from ponderosa.search.answer import Aggregation, merge_answers, trajectory_score
 from ponderosa.search.budget import ending
 from ponderosa.search.expansion import Backends, back_up, judge_ends, score_paths
-from ponderosa.search.sampling import SampleSettings, chains, graft
+from ponderosa.search.sampling import chain_like, chains, graft
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class RevisionSettings:
 
     attempts: int = 4
     enough: float = 0.9
-    aggregation: str = "min"
+    aggregation: Aggregation = "min"
     temperature: float = 0.7
     top_p: float = 1.0
     max_depth: int = 32
@@ -35,14 +35,7 @@ async def revision(
 ) -> Tree:
     """Searches one problem. Every attempt is a chain of its own from the question, and a rollout of the tree."""
     tree = Tree(problem_id, question, seed=seed, index=index, method="revision")
-    chain = SampleSettings(
-        1,
-        settings.temperature,
-        top_p=settings.top_p,
-        max_depth=settings.max_depth,
-        code_errors=settings.code_errors,
-        max_tokens=settings.max_tokens,
-    )
+    chain = chain_like(settings, 1)
     asked = question
     async with ending(tree, backends.budget):
         while len(tree.rollouts) < settings.attempts:
@@ -55,8 +48,7 @@ async def revision(
             if found is None:
                 break
             asked = revised(question, "".join(tree.steps(end)), found)
-        if backends.judge is not None:
-            await judge_ends(tree, tree.rollouts, backends.judge)
+    await judge_ends(tree, tree.rollouts, backends)
     for end in tree.rollouts:
         back_up(tree, end, tree.nodes[end].reward or 0.0)
     return tree

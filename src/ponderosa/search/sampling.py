@@ -7,6 +7,7 @@ Chains are kept as a tree whose nodes are shared by samples with the same text, 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ponderosa.core import (
     Completion,
@@ -15,7 +16,6 @@ from ponderosa.core import (
     Sampling,
     StepFormat,
     Tree,
-    Usage,
     derive_seed,
 )
 from ponderosa.search.adaptive import settled
@@ -47,6 +47,12 @@ class SampleSettings:
     def temperature_of(self, i: int) -> float:
         """The temperature of chain i."""
         return self.temperatures[i % len(self.temperatures)] if self.temperatures else self.temperature
+
+
+def chain_like(settings: Any, n: int, **changes: Any) -> SampleSettings:
+    """`n` chains with the settings of another search, as far as it has them."""
+    shared = ("temperature", "top_p", "top_k", "max_depth", "code_errors", "max_tokens")
+    return SampleSettings(n, **{name: getattr(settings, name) for name in shared if hasattr(settings, name)} | changes)
 
 
 async def sample(
@@ -85,12 +91,10 @@ def votes(tree: Tree) -> Counter[str]:
 
 async def value(tree: Tree, backends: Backends) -> None:
     """Gives what was drawn its values and rewards, if there is time, and every chain's steps what that brought."""
-    if tree.outcome in (None, Outcome.BUDGET_SPENT):
+    if backends.reward is not None and tree.outcome in (None, Outcome.BUDGET_SPENT):
         async with ending(tree, backends.budget):
-            if backends.reward is not None:
-                await score_paths(tree, sorted(set(tree.rollouts)), backends.reward)
-            if backends.judge is not None:
-                await judge_ends(tree, tree.rollouts, backends.judge)
+            await score_paths(tree, sorted(set(tree.rollouts)), backends.reward)
+    await judge_ends(tree, tree.rollouts, backends)
     for end in tree.rollouts:
         back_up(tree, end, _brought(tree, end, judged=backends.judge is not None))
 
@@ -100,7 +104,7 @@ def _brought(tree: Tree, end: int, *, judged: bool) -> float:
     record = tree.nodes[end]
     if record.reward is not None:
         return record.reward
-    return -1.0 if judged and record.terminal else 0.0
+    return -1.0 if judged and record.terminal and record.outcome is not Outcome.ANSWERED else 0.0
 
 
 async def chains(
@@ -110,12 +114,11 @@ async def chains(
     backends: Backends,
     settings: SampleSettings,
     salt: str,
-    usage: Usage | None = None,
 ) -> Tree:
     """`settings.n` chains that go on from `steps`, in a tree of their own that begins with these; `salt` goes into the
-    seeds. What they cost is counted in `usage`, by default that of `tree`.
+    seeds. What they cost is counted in `tree`.
     """
-    aside = Tree(tree.problem_id, question, seed=tree.seed, index=tree.index, usage=usage or tree.usage)
+    aside = Tree(tree.problem_id, question, seed=tree.seed, index=tree.index, usage=tree.usage)
     node = 0
     for step in steps:
         node = aside.add(node, step)
@@ -123,7 +126,8 @@ async def chains(
     standing = {node: list(range(settings.n))}
     while standing:
         standing = await go_on(aside, standing, aside.rollouts, backends, settings, salt)
-    tree.nodes[0].tokens = tree.nodes[0].tokens or aside.nodes[0].tokens
+    if question == tree.question:
+        tree.nodes[0].tokens = tree.nodes[0].tokens or aside.nodes[0].tokens
     return aside
 
 
@@ -136,6 +140,7 @@ def merge(tree: Tree, aside: Tree) -> list[int]:
     places = [graft(tree, ordered, node) for node in range(len(ordered.nodes))]
     for node, place in enumerate(places):
         tree.nodes[place].expanded |= ordered.nodes[node].expanded
+        tree.nodes[place].drawn += ordered.nodes[node].drawn
     tree.nodes[0].tokens = tree.nodes[0].tokens or ordered.nodes[0].tokens
     return [places[end] for end in ordered.answered()]
 
@@ -147,7 +152,7 @@ def graft(tree: Tree, aside: Tree, end: int) -> int:
         child = tree.child(node, step.text)
         if child is None:
             child = tree.add(node, step.text)
-            tree.nodes[child] = replace(step, parent=node, depth=tree.nodes[child].depth, children=[])
+            tree.nodes[child] = replace(step, parent=node, depth=tree.nodes[child].depth, drawn=0, children=[])
         node = child
     return node
 

@@ -8,6 +8,7 @@ COLUMNS = (
     ("prompt_tokens", "prompt tokens"),
     ("cached_tokens", "of them cached"),
     ("generated_tokens", "generated tokens"),
+    ("discriminator_tokens", "of them a discriminator's"),
     ("reward_tokens", "reward tokens"),
     ("reward_cached_tokens", "of them cached"),
     ("executions", "executions"),
