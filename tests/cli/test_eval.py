@@ -109,6 +109,10 @@ def test_two_evaluations_are_compared_problem_by_problem(scripts, capsys):
         (["--budgets", "0"], "budgets of at least 1"),
         (["--set", "c=1"], "name a setting of a search"),
         (["--set", "mcts.nonsense=1"], "unknown keys nonsense"),
+        (["--set", "beam.aggregation=mena"], "`beam.aggregation`: Input should be 'last', 'min', 'mean' or 'product'"),
+        (["--set", "mcts.c=high"], "`mcts.c`: Input should be a valid number"),
+        (["--methods", "beam", "--budgets", "2,3", "--reward", "scripted:x"], "no budget is large enough for beam"),
+        (["--methods", "majority", "--outcome-reward", "scripted:x"], "--outcome-reward is for playouts alone"),
         (["--format", "nonsense"], "there is no step format"),
     ],
 )
@@ -116,6 +120,15 @@ def test_wrong_input_is_one_line(scripts, capsys, words, message):
     base = ["eval", str(scripts / "problems.jsonl"), "--policy", f"scripted:{scripts}/policy.json"]
     assert ponderosa(*base, "--out", str(scripts / "a"), *words) == 1
     assert message in capsys.readouterr().err
+
+
+def test_adaptive_votes_draw_as_many_at_a_time_as_they_are_told(scripts):
+    """Each of the five problems has one sample right and the other wrong: the vote of four is never settled early."""
+    evaluate(scripts, "a", "--methods", "majority,adaptive", "--set", "batch=4")
+    evaluate(scripts, "b", "--methods", "majority,adaptive", "--set", "batch=1")
+    by_four, by_one = (json.loads((scripts / run / "results.json").read_text())["searches"] for run in "ab")
+    assert by_four["adaptive-4"]["policy_calls"] < by_one["adaptive-4"]["policy_calls"]
+    assert by_four["samples"]["policy_calls"] == by_one["samples"]["policy_calls"]
 
 
 def test_a_folder_without_an_evaluation_is_named(tmp_path, capsys):

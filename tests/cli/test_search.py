@@ -109,6 +109,12 @@ def test_data_sets_name_the_trees_and_nodes_that_they_come_from(tmp_path, format
             "the preset rstar needs a discriminator, a second policy: name one with --discriminator",
         ),
         (["--judged"], "has no answer"),
+        (["--preset", "rstar", "--discriminator", "scripted:x", "--judged"], "leave --judged out"),
+        (
+            ["--preset", "rstar", "--discriminator", "scripted:x", "--set", "actions=[stpe]"],
+            "mutual: `actions.0`: Input should be 'step'",
+        ),
+        (["--outcome-reward", "scripted:x"], "--outcome-reward is for --method mcts_playouts alone"),
     ],
 )
 def test_wrong_input_is_one_line(tmp_path, capsys, words, message):

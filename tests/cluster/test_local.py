@@ -92,6 +92,13 @@ def test_an_error_in_a_worker_reaches_the_caller_as_one_line(shard: Shard, tmp_p
         run([lost], tmp_path)
 
 
+def test_a_fault_in_a_worker_is_an_error_and_not_a_wait_for_ever(shard: Shard, tmp_path: Path) -> None:
+    broken = Shard(**{**shard.to_json(), "settings": {"nonsense": 1}})
+    with pytest.raises(PonderosaError, match=r"failed with TypeError.*nonsense.*the worker's log has the traceback"):
+        run([broken], tmp_path)
+    assert "Traceback" in "".join(log.read_text() for log in (tmp_path / "logs").iterdir())
+
+
 def test_a_worker_that_dies_is_an_error_that_says_so(shard: Shard, tmp_path: Path) -> None:
     async def go() -> None:
         async with WorkerPool(1, tmp_path / "logs") as pool:

@@ -1,10 +1,12 @@
 import asyncio
+from dataclasses import replace
 
 import pytest
 
-from ponderosa.core import PonderosaError, Tree
+from ponderosa.core import Completion, Outcome, PonderosaError, Prompt, Sampling, Tree
 from ponderosa.core.plain_formats import TextFormat
 from ponderosa.search import ANSWER_RULES, Backends, LongChainSettings, long_chain
+from ponderosa.search.budget import Budget
 
 from .words import NothingRuns, WordsPolicy
 
@@ -45,3 +47,21 @@ def test_when_its_tokens_are_spent_it_is_asked_for_its_answer(tokens: int) -> No
 def test_it_takes_a_format_of_words(data_making: Backends) -> None:
     with pytest.raises(PonderosaError, match="second thoughts take a format whose steps are words"):
         asyncio.run(long_chain("p", "?", data_making, LongChainSettings()))
+
+
+class Wordless(WordsPolicy):
+    """Has nothing to add once it is told to wait."""
+
+    async def propose(self, prompt: Prompt, n: int, sampling: Sampling, seed: int) -> list[Completion]:
+        completions = await super().propose(prompt, n, sampling, seed)
+        return completions if "Wait" not in prompt.body else [replace(c, text="Hmm.") for c in completions]
+
+
+@pytest.mark.parametrize(("policy", "calls"), [(Wordless(4), None), (WordsPolicy(4), 1)])
+def test_an_answer_stands_when_waiting_brings_no_other(policy: WordsPolicy, calls: int | None) -> None:
+    of = Backends(policy, NothingRuns(), TextFormat(), budget=Budget(calls=calls))
+    tree = asyncio.run(long_chain("p", "What is x?", of, LongChainSettings(waits=2)))
+    (end,) = tree.answered()
+    assert tree.nodes[end].answer == "4"
+    assert tree.nodes[end].visits == 1
+    assert tree.outcome is (None if calls is None else Outcome.BUDGET_SPENT)

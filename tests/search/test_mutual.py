@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from ponderosa.core import Outcome, PonderosaError, Tree
+from ponderosa.core import BackendError, Completion, Outcome, PonderosaError, Prompt, Sampling, Tree
 from ponderosa.core.plain_formats import TextFormat
 from ponderosa.search import ANSWER_RULES, Backends, Choice, MutualSettings, mutual
 from ponderosa.search.actions import NEXT, Action, context, subquestion_of
+from ponderosa.search.budget import Budget
 
 from .words import NothingRuns, WordsPolicy
 
@@ -115,3 +116,47 @@ def test_a_format_without_words_takes_steps_and_their_rest_alone(data_making: Ba
     assert {node.action for node in tree.nodes[1:]} == {Action.STEP, Action.FINISH}
     for end in tree.answered():
         assert tree.nodes[end].answer == re.findall(r"x = (\d)", "".join(tree.steps(end)))[-1]
+
+
+def test_the_prompt_of_the_root_is_that_of_the_question_alone(tree: Tree) -> None:
+    assert tree.nodes[0].tokens == len(TextFormat().render("What is x?").text.split())
+
+
+class Counting(WordsPolicy):
+    """Counts what it wrote, and fails at request `fails`."""
+
+    def __init__(self, *answers: int, fails: int | None = None) -> None:
+        super().__init__(*answers)
+        self.written = 0
+        self.fails = fails
+
+    async def propose(self, prompt: Prompt, n: int, sampling: Sampling, seed: int) -> list[Completion]:
+        if len(self.asked) == self.fails:
+            raise BackendError("the second model is gone")
+        completions = await super().propose(prompt, n, sampling, seed)
+        self.written += sum(completion.tokens for completion in completions)
+        return completions
+
+
+def test_what_both_models_write_is_counted() -> None:
+    first, second = Counting(4, 5), Counting(4, 5)
+    tree = run(backends(first, second))
+    assert tree.usage.generated_tokens == first.written + second.written
+    assert tree.usage.discriminator_tokens == second.written > 0
+
+
+def test_a_discriminator_that_fails_is_counted_up_to_there() -> None:
+    tree = run(backends(Counting(4, 5), Counting(4, 5, fails=3)))
+    assert tree.outcome is Outcome.BACKEND_FAILED
+    assert tree.nodes[0].error == "the second model is gone"
+    assert tree.usage.discriminator_tokens > 0
+
+
+def test_the_budget_is_that_of_both_models() -> None:
+    whole = run(backends(WordsPolicy(4, 5), WordsPolicy(4, 5)))
+    calls = whole.usage.policy_calls - 5
+    cut = run(replace(backends(WordsPolicy(4, 5), WordsPolicy(4, 5)), budget=Budget(calls=calls)))
+    assert cut.outcome is Outcome.BUDGET_SPENT
+    assert cut.usage.policy_calls == calls
+    assert len(list(cut.answered())) == len(list(whole.answered()))
+    assert {cut.nodes[end].value for end in cut.answered()} == {None}  # half a discrimination tells nothing apart

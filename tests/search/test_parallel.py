@@ -6,8 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from ponderosa.core import Outcome, Tree
-from ponderosa.search import Backends, MCTSSettings, SampleSettings, mcts, sample
+from ponderosa.core import Completion, Outcome, Prompt, Sampling, Tree
+from ponderosa.search import (
+    SEARCHES,
+    Backends,
+    MCTSSettings,
+    RevisionSettings,
+    SampleSettings,
+    mcts,
+    sample,
+)
 from ponderosa.search.budget import Budget
 from ponderosa.search.concurrent import together
 from ponderosa.search.selection import puct, uct
@@ -90,6 +98,45 @@ def test_a_budget_ends_samples_too(data_making: Backends) -> None:
     tree = asyncio.run(sample("p", "What is x?", backends, SampleSettings(n=4, temperature=1.0)))
     assert tree.outcome is Outcome.BUDGET_SPENT
     assert len(tree.nodes) > 1
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("sample", SampleSettings(n=4, temperature=1.0, batch=1)),
+        ("revision", RevisionSettings(attempts=3)),
+    ],
+)
+def test_what_a_search_found_in_its_time_is_judged(
+    data_making: Backends, test_time: Backends, name: str, settings: object
+) -> None:
+    """For data: the answers of a search that was cut short are right or wrong all the same."""
+
+    class Stuck:
+        """Answers what it did while there was time, and then not."""
+
+        def __init__(self, calls: int) -> None:
+            self.left = calls
+
+        async def propose(self, prompt: Prompt, n: int, sampling: Sampling, seed: int) -> list[Completion]:
+            self.left -= 1
+            if self.left < 0:
+                await asyncio.sleep(60)
+            return await data_making.policy.propose(prompt, n, sampling, seed)
+
+    calls = 0
+    while not list(
+        (tree := _cut(name, settings, replace(data_making, reward=test_time.reward, policy=Stuck(calls)))).answered()
+    ):
+        calls += 1
+    assert tree.outcome is Outcome.TIMED_OUT
+    judged = {end: tree.nodes[end].reward for end in tree.answered()}
+    assert all(reward == (1.0 if tree.nodes[end].answer == "1" else -1.0) for end, reward in judged.items())
+
+
+def _cut(name: str, settings: object, backends: Backends) -> Tree:
+    backends = replace(backends, budget=Budget(seconds=0.1))
+    return asyncio.run(SEARCHES[name].run("p", "What is x?", backends, settings))
 
 
 @pytest.mark.parametrize("parallel", [1, 8])

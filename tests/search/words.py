@@ -10,7 +10,7 @@ from ponderosa.search.actions import ANSWER, FINAL, REPHRASE, SUBQUESTION
 
 
 class WordsPolicy:
-    """Says that x is one of `answers`. What it was asked for is kept in `asked`."""
+    """Says that x is one of `answers`. What it was asked for is kept in `asked`; a prompt has a token a word."""
 
     def __init__(self, *answers: int) -> None:
         self.answers = answers
@@ -23,16 +23,16 @@ class WordsPolicy:
         return [self._one(prompt, sampling, rng) for _ in range(n)]
 
     def _one(self, prompt: Prompt, sampling: Sampling, rng: random.Random) -> Completion:
-        text = self._text(prompt, rng)
+        text, size = self._text(prompt, rng), len(prompt.text.split())
         for stop in sampling.stop:
             before, found, _ = text.partition(stop)
             if found:
-                return Completion(before, Ended.STOP, stop, tokens=len(before.split()), prompt_tokens=10)
+                return Completion(before, Ended.STOP, stop, tokens=len(before.split()), prompt_tokens=size)
         words = text.split(" ")
         if len(words) > sampling.max_tokens:
             cut = " ".join(words[: sampling.max_tokens])
-            return Completion(cut, Ended.LENGTH, tokens=sampling.max_tokens, prompt_tokens=10)
-        return Completion(text, Ended.EOS, tokens=len(words), prompt_tokens=10)
+            return Completion(cut, Ended.LENGTH, tokens=sampling.max_tokens, prompt_tokens=size)
+        return Completion(text, Ended.EOS, tokens=len(words), prompt_tokens=size)
 
     def _text(self, prompt: Prompt, rng: random.Random) -> str:
         value = rng.choice(self.answers)

@@ -127,15 +127,23 @@ async def _add(tree: Tree, node: int, completion: Completion, backends: Backends
     return child
 
 
-async def verify(tree: Tree, node: int, step: ParsedStep, backends: Backends, limits: Limits) -> None:
-    """Runs the program up to `node`, whose step is `step`, and records the result in the node.
+async def verify(
+    tree: Tree,
+    node: int,
+    step: ParsedStep,
+    backends: Backends,
+    limits: Limits,
+    before: Sequence[str] | None = None,
+) -> None:
+    """Runs the program up to `node`, whose step is `step` after those `before`, by default those of its path, and
+    records the result in the node.
 
     A step on the way may take the executor's shortcuts. What the policy gets to see, and what an answer rests on, has
     been run whole and alone.
     """
     record = tree.nodes[node]
     parent = tree.nodes[record.parent]
-    before = tree.steps(record.parent)
+    before = tree.steps(record.parent) if before is None else before
     format, run = backends.format, backends.executor.run
     result = None
     if step.kind is StepKind.CODE:

@@ -165,7 +165,8 @@ class _Search:
             if one.step is not None:
                 added.append((child, one.step))
         limits = Limits(settings.max_depth, settings.code_errors)
-        await together(verify(tree, child, step, self.backends, limits) for child, step in added)
+        _, before = context(tree, node)
+        await together(verify(tree, child, step, self.backends, limits, before) for child, step in added)
         for record in map(tree.nodes.__getitem__, tree.nodes[node].children):
             if record.outcome is None and record.depth >= settings.max_depth:
                 record.outcome = Outcome.TOO_DEEP
