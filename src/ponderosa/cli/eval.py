@@ -142,21 +142,26 @@ def evaluation(
     shown_table = curves.markdown(found)
     text = f"{shown_table}\n{accounting.CAPTION}:\n\n{accounting.markdown(found['searches'])}"
     write_whole(out / "table.csv", curves.table(found))
-    for cost in ("tokens", "flops"):
-        if any(point[cost] for point in found["points"]):
-            for suffix in ("svg", "png"):
-                save(curves.picture(found, cost), out / f"accuracy-by-{cost}.{suffix}")
+    pictures = {
+        f"accuracy-by-{cost}": curves.picture(found, cost)
+        for cost in ("tokens", "flops")
+        if any(point[cost] for point in found["points"])
+    }
     if found["by_aggregation"]:
         text += f"\n{curves.BY_AGGREGATION}:\n\n{curves.by_aggregation(found)}"
+        pictures["accuracy-by-n"] = curves.overoptimisation(found)
+    for name, picture in pictures.items():
         for suffix in ("svg", "png"):
-            save(curves.overoptimisation(found), out / f"accuracy-by-n.{suffix}")
+            save(picture, out / f"{name}.{suffix}")
     write_whole(out / "table.md", text)
     console.print(Markdown(shown_table))
     console.print(
         "Methods that only read samples share them, and a smaller number of samples is the first of the larger; so it "
         "is with rollouts of MCTS, and with trees that vote. Other searches are made anew for each budget."
     )
-    console.print(f"results: {out / RESULTS}\ntable:   {out / 'table.md'}\npicture: {out / 'accuracy-by-tokens.png'}")
+    console.print(f"results: {out / RESULTS}\ntable:   {out / 'table.md'}")
+    for name in pictures:
+        console.print(f"picture: {out / name}.png")
 
 
 def compare(first: Path, second: Path) -> None:
