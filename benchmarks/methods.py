@@ -37,17 +37,25 @@ def mean_over(policies: list[dict[Key, dict[str, Any]]], key: Key) -> tuple[list
 
 
 def shown(estimate: Estimate | None) -> str:
-    return "" if estimate is None else f"{100 * estimate.value:+.1f} [{100 * estimate.low:+.1f}, {100 * estimate.high:+.1f}]"
+    return (
+        ""
+        if estimate is None
+        else f"{100 * estimate.value:+.1f} [{100 * estimate.low:+.1f}, {100 * estimate.high:+.1f}]"
+    )
 
 
 def main() -> None:
     policies = merged([Path(word) for word in sys.argv[1:]])
     keys = [key for key in policies[0] if all(key in policy for policy in policies)]
     rows = {key: mean_over(policies, key) for key in keys}
-    votes = {name: sorted((rows[key] for key in keys if key[0] == name), key=lambda row: row[2]) for name in ("majority", "weighted")}
+    votes = {
+        name: sorted((rows[key] for key in keys if key[0] == name), key=lambda row: row[2])
+        for name in ("majority", "weighted")
+    }
     print(f"n = {len(next(iter(rows.values()))[0])} problems, {len(policies)} policies\n")
-    print("| method | N | accuracy, % [95 %] | tokens | FLOPs | over majority, like tokens | like FLOPs | over weighted, like tokens |")
-    print("|---|---|---|---|---|---|---|---|")
+    columns = ["method", "N", "accuracy, % [95 %]", "tokens", "FLOPs"]
+    columns += ["over majority, like tokens", "like FLOPs", "over weighted, like tokens"]
+    print(f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|")
     for key in keys:
         rights, tokens, flops = rows[key]
         against: list[Estimate | None] = []

@@ -2,6 +2,7 @@ import asyncio
 import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,16 @@ def test_shards_of_one_search_make_the_same_trees_as_one(shard: Shard, tmp_path:
     ]
     run(parts, tmp_path)
     assert {tree.problem_id: tree for tree in read_forest(tmp_path / "parts")} == whole
+
+
+def test_every_worker_has_a_shard_before_any_has_two(shard: Shard, tmp_path: Path) -> None:
+    halves = [
+        replace(shard, start=start, stop=start + COUNT // 2, out=str(tmp_path / f"halves/{start}.parquet"))
+        for start in (0, COUNT // 2)
+    ]
+    run(halves, tmp_path)
+    logs = [log.read_text() for log in (tmp_path / "logs").iterdir()]
+    assert [log.count(".parquet: ") for log in logs] == [1, 1]
 
 
 def test_a_shard_that_is_done_is_not_done_again(shard: Shard, tmp_path: Path) -> None:

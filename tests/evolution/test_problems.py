@@ -58,10 +58,13 @@ def test_too_large_a_probe_pool_is_refused(files: ProblemSettings) -> None:
         problem_source(files, 1, probe=20)
 
 
-@pytest.mark.parametrize(("count", "size"), [(0, 5), (1, 5), (10, 5), (11, 5), (1000, 7)])
-def test_shards_cover_all_problems_evenly(count: int, size: int) -> None:
-    ranges = shards(count, size)
+@pytest.mark.parametrize(
+    ("count", "size", "share"), [(0, 5, 1), (1, 5, 2), (10, 5, 1), (11, 5, 3), (1000, 7, 2), (6, 5, 4)]
+)
+def test_shards_cover_all_problems_evenly_and_occupy_all_processes(count: int, size: int, share: int) -> None:
+    ranges = shards(count, size, share)
     assert [i for start, stop in ranges for i in range(start, stop)] == list(range(count))
     sizes = [stop - start for start, stop in ranges]
     assert max(sizes) <= size
     assert max(sizes) - min(sizes) <= 1
+    assert len(sizes) % share == 0 or len(sizes) == max(1, count)

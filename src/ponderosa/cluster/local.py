@@ -64,8 +64,8 @@ class WorkerPool:
 
         try:
             async with asyncio.TaskGroup() as group:
-                for worker in self._workers:
-                    for _ in range(self._slots):
+                for _ in range(self._slots):
+                    for worker in self._workers:  # one each before any has two
                         group.create_task(feed(worker))
         except* PonderosaError as errors:
             raise errors.exceptions[0] from None

@@ -66,8 +66,10 @@ class ShardProgress:
         return ShardProgress(*(a + b for a, b in zip(asdict(self).values(), asdict(other).values(), strict=True)))
 
 
-def spread(template: Shard, folder: Path, problems: Sequence[Problem], size: int) -> list[Shard]:
+def spread(template: Shard, folder: Path, problems: Sequence[Problem], size: int, share: int = 1) -> list[Shard]:
     """The shards, of at most `size` problems, that search `problems` as `template` says, into `folder`.
+
+    There are as many for each of the `share` processes that they fall to.
 
     Raises `PonderosaError` if the folder was begun with other problems.
     """
@@ -80,7 +82,7 @@ def spread(template: Shard, folder: Path, problems: Sequence[Problem], size: int
         raise PonderosaError(f"{folder} was begun with other problems: choose another --out")
     return [
         replace(template, problems=str(listed), start=start, stop=stop, out=str(folder / f"shard-{number:05}.parquet"))
-        for number, (start, stop) in enumerate(shards(len(problems), size))
+        for number, (start, stop) in enumerate(shards(len(problems), size, share))
     ]
 
 
@@ -125,7 +127,9 @@ def read_problems(path: Path, start: int = 0, stop: int | None = None) -> Iterat
         raise PonderosaError(f"cannot read the problem file {path}: {error}") from error
 
 
-def shards(count: int, size: int) -> Sequence[tuple[int, int]]:
-    """[start, stop) ranges of at most `size` that cover `count` lines, as even as they can be."""
-    parts = max(1, -(-count // size))
+def shards(count: int, size: int, share: int = 1) -> Sequence[tuple[int, int]]:
+    """[start, stop) ranges of at most `size` that cover `count` lines, as even as they can be; their number is a
+    multiple of `share` where there are that many lines.
+    """
+    parts = max(1, min(count, share * -(-count // (size * share))))
     return [(count * i // parts, count * (i + 1) // parts) for i in range(parts)]

@@ -171,11 +171,13 @@ async def evaluate(
         if problem.answer is None:
             raise PonderosaError(f"problem {problem.id} has no answer to compare with")
     splits = {"test": problems, "dev": dev}
+    searches = run.searches()
+    groups = [(split, name) for split, chosen in splits.items() if chosen for name in searches]
+    share = -(-run.workers.processes // len(groups))
     work = [
         shard
-        for split, chosen in splits.items()
-        for name, template in run.searches().items()
-        for shard in spread(template, path / split / name, chosen, run.workers.shard)
+        for split, name in groups
+        for shard in spread(searches[name], path / split / name, splits[split], run.workers.shard, share)
     ]
     async with WorkerPool(run.workers.processes, path / "logs") as pool:
         await run_shards(pool, work, "evaluation", observer)

@@ -108,10 +108,11 @@ async def run_search(path: Path, run: SearchRun, problems: Path, observer: Obser
     if run.judged and (unanswered := [problem.id for problem in found if problem.answer is None]):
         raise PonderosaError(f"problem {unanswered[0]} has no answer, which a search that makes data learns from")
     folders = [path / FOREST / f"tree-{tree}" for tree in range(run.trees)]
+    share = -(-run.workers.processes // run.trees)
     work = [
         shard
         for tree, folder in enumerate(folders)
-        for shard in spread(run.template(tree), folder, found, run.workers.shard)
+        for shard in spread(run.template(tree), folder, found, run.workers.shard, share)
     ]
     async with WorkerPool(run.workers.processes, path / "logs") as pool:
         await run_shards(pool, work, "search", observer)

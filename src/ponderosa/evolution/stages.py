@@ -75,6 +75,7 @@ class Stages:
     async def search(self, title: str, plans: Sequence[SearchPlan], policy: str, reward: str | None) -> list[Forest]:
         """Carries out the plans, all at once, so that the end of one fills up with the others."""
         recipe = self.recipe
+        share = -(-recipe.workers.processes // max(1, len(plans)))
         work = [
             shard
             for plan in plans
@@ -93,6 +94,7 @@ class Stages:
                 plan.path,
                 plan.problems,
                 recipe.workers.shard,
+                share,
             )
         ]
         await run_shards(self._pool, work, title, self.observer)
