@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -201,7 +202,14 @@ def test_killed_at_any_moment_it_goes_on_without_doing_anything_again(seed: int,
 def test_ctrl_c_is_one_line_and_keeps_what_is_done(recipe: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     process = subprocess.Popen(
-        command(recipe, out), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command(recipe, out),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=partial(
+            signal.signal, signal.SIGINT, signal.SIG_DFL
+        ),  # what a shell puts in the background ignores it
     )
     while not list(out.rglob("*.parquet")):
         time.sleep(0.1)

@@ -1,7 +1,6 @@
 """Worker processes on this machine."""
 
 import asyncio
-import contextlib
 import json
 import os
 import sys
@@ -160,5 +159,4 @@ class _Worker:
                 self._process.kill()
         await self._process.wait()
         self._reading.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._reading
+        await asyncio.gather(self._reading, return_exceptions=True)
