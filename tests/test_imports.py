@@ -27,6 +27,7 @@ NEIGHBOURS = {("cli", "view"): "a command shows a person what it made"}
 """Imports between two packages of one layer, (importer, imported), each with its reason."""
 
 HOMES = {
+    "aiohttp": {"models"},
     "cyclopts": {"cli"},
     "datasets": {"training"},
     "math_verify": {"grading"},
@@ -45,7 +46,18 @@ HOMES = {
 }
 """The packages that may import each third-party library."""
 
-HEAVY = {"torch", "transformers", "trl", "datasets", "sympy", "math_verify", "pyarrow", "matplotlib", "reasoning_gym"}
+HEAVY = {
+    "aiohttp",
+    "torch",
+    "transformers",
+    "trl",
+    "datasets",
+    "sympy",
+    "math_verify",
+    "pyarrow",
+    "matplotlib",
+    "reasoning_gym",
+}
 
 LIGHT = {
     "ponderosa": HEAVY,

@@ -24,7 +24,7 @@ def ponderosa(*words: str) -> subprocess.CompletedProcess[str]:
             ["evolve", "sapling-quick", "--out", "{tmp}/c", "--set", f"problems={MISSING}"],
             "cannot read the problem file /gone.jsonl",
         ),
-        (["solve", "What is 1 + 1?", "--model", "/gone"], "neither a run nor a checkpoint"),
+        (["solve", "What is 1 + 1?", "--model", "/gone"], "there is no checkpoint at /gone"),
         (["solve", " ", "--model", "/gone"], "the question is empty"),
         (["show", "/gone"], "not a run"),
         (["sapling", "problems", "nosplit"], "no split nosplit"),

@@ -72,7 +72,7 @@ def test_it_writes_a_table_twice_and_pictures(scripts):
     assert {row["method"] for row in rows} == {"greedy", "majority", "adaptive", "pooled", "pass"}
     text = (scripts / "a" / "table.md").read_text()
     assert text.startswith("| method | N |")
-    assert "\n| greedy-1 | 5 | 2.0 |" in text  # what the searches cost: two requests for each of five problems
+    assert "\n| greedy-1 | 5 | 0 | 2.0 |" in text  # what the searches cost: two requests for each of five problems
 
 
 def test_a_second_run_searches_nothing_again_and_other_settings_are_an_error(scripts, capsys):

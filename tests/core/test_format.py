@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,6 +30,18 @@ def test_the_stop_tells_what_a_step_is() -> None:
     answer = FORMAT.parse(stopped("\n<answer>It is \\boxed{1}.\n", END_OF_ANSWER))
     assert (answer.kind, answer.answer, answer.outcome) == (StepKind.ANSWER, "1", Outcome.ANSWERED)
     assert answer.text.endswith(END_OF_ANSWER)
+
+
+@pytest.mark.parametrize(
+    ("text", "stop"),
+    [
+        ("\nx = 1  # prints nothing\n", "<end_of_step>"),
+        ("\n# Now print the final answer\nprint(x)\n", "<end_of_code>"),
+        ("\n<answer>It is \\boxed{print(1)}.\n", "<end_of_answer>"),
+    ],
+)
+def test_where_no_stop_is_named_the_text_tells_it(text: str, stop: str) -> None:
+    assert FORMAT.parse(Completion(text, Ended.STOP)) == FORMAT.parse(Completion(text, Ended.STOP, stop))
 
 
 def test_what_does_not_follow_the_format_is_malformed() -> None:

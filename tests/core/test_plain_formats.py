@@ -69,6 +69,20 @@ def test_a_block_ends_a_step_and_is_run():
     assert FENCED.program((step.text,)) == "x = 3\nprint('x is', x)\n"
 
 
+@pytest.mark.parametrize(
+    ("format", "text", "told"),
+    [
+        (TEXT, "One thought.", Completion("One thought.", Ended.STOP, "\n\n")),
+        (TEXT, "So \\boxed{4}.", Completion("So \\boxed{4}.", Ended.STOP, "\n\n")),
+        (FENCED, "```python\nprint(1)\n", Completion("```python\nprint(1)\n", Ended.STOP, "```\n")),
+        (FENCED, "So \\boxed{4}.", Completion("So \\boxed{4}.", Ended.EOS)),
+        (FENCED, "No answer.", Completion("No answer.", Ended.EOS)),
+    ],
+)
+def test_where_no_stop_is_named_the_text_tells_it(format, text, told):
+    assert format.parse(Completion(text, Ended.STOP)) == format.parse(told)
+
+
 def test_a_fence_without_python_is_text():
     assert FENCED.parse(stopped("A table:\n```text\na b\n", "```\n")).kind is StepKind.TEXT
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ponderosa.core import BackendError, Outcome, Prompt, Sampling, Tree
+from ponderosa.core import Outcome, Prompt, RefusedError, Sampling, Tree
 from ponderosa.search import Backends, MCTSSettings, first_rollouts, mcts, search_all, uct
 
 SETTINGS = MCTSSettings(candidates=4, rollouts=8)
@@ -101,7 +101,7 @@ def test_a_backend_that_fails_ends_the_search_with_what_it_has(data_making: Back
         async def propose(self, prompt: Prompt, n: int, sampling: Sampling, seed: int) -> list:
             self.calls += 1
             if self.calls > 3:
-                raise BackendError("the server is gone")
+                raise RefusedError("the server is gone")
             return await data_making.policy.propose(prompt, n, sampling, seed)
 
     tree = run(replace(data_making, policy=Failing()))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from ponderosa.core import BackendError, Completion, Outcome, PonderosaError, Prompt, Sampling, Tree
+from ponderosa.core import Completion, Outcome, PonderosaError, Prompt, RefusedError, Sampling, Tree
 from ponderosa.core.plain_formats import TextFormat
 from ponderosa.search import ANSWER_RULES, Backends, Choice, MutualSettings, mutual
 from ponderosa.search.actions import NEXT, Action, context, subquestion_of
@@ -132,7 +132,7 @@ class Counting(WordsPolicy):
 
     async def propose(self, prompt: Prompt, n: int, sampling: Sampling, seed: int) -> list[Completion]:
         if len(self.asked) == self.fails:
-            raise BackendError("the second model is gone")
+            raise RefusedError("the second model is gone")
         completions = await super().propose(prompt, n, sampling, seed)
         self.written += sum(completion.tokens for completion in completions)
         return completions

@@ -149,5 +149,5 @@ def test_large_numbers_on_an_axis_are_short():
 
 def test_what_searches_cost_is_told_for_each_tree(written):
     text = " ".join(Page(written.read_text()).text)
-    assert "Round 1: data 600 15.0 1,500 1,400 667 0.0" in re.sub(r"\s+", " ", text)
+    assert "Round 1: data 600 0 15.0 1,500 1,400 667 0.0" in re.sub(r"\s+", " ", text)
     assert "1.20e+09 2.0" in re.sub(r"\s+", " ", text)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from rich.console import Console
 
-from ponderosa.core import PonderosaError, Tree, Usage
+from ponderosa.core import Outcome, PonderosaError, Tree, Usage
 from ponderosa.evolution.recipe import assignment, parse
 from ponderosa.evolution.searching import FOREST, SearchRun, check, forests, run_search
 from ponderosa.forest import read_forest
@@ -50,7 +50,7 @@ def search(
     problems
         A file of problems, one JSON object {"id", "question", "answer"} a line.
     policy
-        Who proposes: a Hugging Face checkpoint, or scripted:FILE.
+        Who proposes: a Hugging Face checkpoint, the address of a server (http://host:port), or scripted:FILE.
     out
         The run's folder.
     preset
@@ -59,7 +59,7 @@ def search(
         A search with settings of your own: `sample`, `pooled`, `mcts`, `beam`, `particles`, `mcts_playouts`, `mutual`,
         `revision` or `long_chain`; `mcts` if there is no preset.
     reward
-        Who values steps: a checkpoint, or scripted:FILE.
+        Who values steps: a checkpoint, the address of a vLLM server, or scripted:FILE.
     discriminator
         A second policy, for mutual reasoning.
     outcome_reward
@@ -148,6 +148,11 @@ def _summarise(trees: list[Tree], run: SearchRun, console: Console) -> None:
     console.print(
         f"{usage.generated_tokens:,} tokens generated, {usage.policy_calls:,} requests, {usage.executions:,} executions"
     )
-    cut = [tree.outcome for tree in trees if tree.outcome is not None]
+    if refused := [tree for tree in trees if tree.outcome is Outcome.BACKEND_FAILED]:
+        first = refused[0]
+        console.print(
+            f"{len(refused):,} were refused by a backend, e.g. problem {first.problem_id}: {first.nodes[0].error}"
+        )
+    cut = [tree.outcome for tree in trees if tree.outcome not in (None, Outcome.BACKEND_FAILED)]
     if cut:
         console.print(f"{len(cut):,} searches were cut short: " + ", ".join(sorted({str(outcome) for outcome in cut})))

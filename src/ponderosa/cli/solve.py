@@ -2,8 +2,10 @@
 
 import asyncio
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -17,10 +19,10 @@ from ponderosa.view.tree import draw_trajectory
 def solve(
     question: str,
     *,
-    model: Path,
+    model: str | None = None,
     method: str | None = None,
-    reward: Path | None = None,
-    discriminator: Path | None = None,
+    reward: str | None = None,
+    discriminator: str | None = None,
     format: str = "rstar",
     seed: int = 0,
 ) -> None:
@@ -31,12 +33,13 @@ def solve(
     question
         The question.
     model
-        A run of `ponderosa evolve`, whose last policy and PPM answer, or a Hugging Face checkpoint.
+        A run of `ponderosa evolve`, whose last policy and PPM answer, a Hugging Face checkpoint, or the address of a
+        server (http://host:port); by default the embedded model that `make demo` made.
     method
         `greedy`, `majority`, `adaptive`, `best_of_n`, `weighted`, `beam`, `dvts`, `particles`, `playouts`, `mcts`,
         `trees`, `mutual`, `revision` or `long_chain`; by default `mcts` with a PPM, else `majority`.
     reward
-        The PPM's checkpoint, where `model` is not a run or has another.
+        The PPM's checkpoint or server, where `model` is not a run or has another.
     discriminator
         A second policy, for mutual reasoning.
     format
@@ -46,15 +49,15 @@ def solve(
     """
     if not question.strip():
         raise PonderosaError("the question is empty")
-    policy, ppm, settings = _models(model)
-    ppm = str(reward) if reward else ppm
+    policy, ppm, settings = _models(model or _embedded())
+    ppm = reward or ppm
     method = method or ("mcts" if ppm else "majority")
     if method not in METHODS:
         raise PonderosaError(f"there is no method {method}: choose one of {', '.join(METHODS)}")
     check_needs(method, METHODS[method].needs, {"reward": ppm, "discriminator": discriminator}.get)
     started = time.monotonic()
     tree, choice = asyncio.run(
-        _search(question, policy, ppm, str(discriminator or ""), method, make_format(format), settings, seed)
+        _search(question, policy, ppm, discriminator or "", method, make_format(format), settings, seed)
     )
     seconds = time.monotonic() - started
     console = Console()
@@ -68,21 +71,36 @@ def solve(
     )
 
 
-def _models(model: Path) -> tuple[str, str | None, SearchSettings]:
-    """The policy, the PPM if there is one, and the search settings of a run or a checkpoint."""
-    if (model / "recipe.yaml").exists():
-        recipe = Run.recipe_of(model)
-        results = read_json(model / "results.json") or {}
+EMBEDDED = ("runs/sapling", "runs/demo")
+"""Where the README's commands leave the embedded model, the better one first."""
+
+
+def _embedded() -> str:
+    made = [run for run in EMBEDDED if (read_json(Path(run) / "results.json") or {}).get("checkpoints")]
+    if not made:
+        raise PonderosaError(
+            "which model? Name one with --model, a checkpoint or http://host:port; or make the embedded one: "
+            "ponderosa evolve sapling-quick --out runs/demo"
+        )
+    return made[0]
+
+
+def _models(model: str) -> tuple[str, str | None, SearchSettings]:
+    """The policy, the PPM if there is one, and the search settings of a run, a checkpoint or a server."""
+    path = Path(model)
+    if (path / "recipe.yaml").exists():
+        recipe = Run.recipe_of(path)
+        results = read_json(path / "results.json") or {}
         checkpoints = results.get("checkpoints")
         if not checkpoints:
             raise PonderosaError(f"the run {model} has not ended: go on with `ponderosa evolve`, or name a checkpoint")
         number = results["rounds"][-1]["round"]
-        found = {name: model / f"round-{number}" / name for name in ("policy", "ppm")}
+        found = {name: path / f"round-{number}" / name for name in ("policy", "ppm")}
         settings = SearchSettings(mcts=replace(recipe.search, rollouts=recipe.evaluation.rollouts))
         return str(found["policy"]), str(found["ppm"]) if found["ppm"].exists() else None, settings
-    if not (model / "config.json").exists():
+    if path.is_dir() and not (path / "config.json").exists():
         raise PonderosaError(f"{model} is neither a run nor a checkpoint: name a folder made by `ponderosa evolve`")
-    return str(model), None, SearchSettings()
+    return model, None, SearchSettings()
 
 
 async def _search(
@@ -99,13 +117,19 @@ async def _search(
     from ponderosa.grading import MathGrader
     from ponderosa.models import load_policy, load_reward
 
-    async with make_executor() as executor, MathGrader() as grader:
-        reward = load_reward(ppm, format) if ppm else None
-        second = load_policy(discriminator) if discriminator else None
-        backends = Backends(
-            load_policy(policy), executor, format, reward, discriminator=second, equivalent=grader.equivalent
-        )
-        tree, choice = await search("question", question, method, backends, grader, settings, seed)
+    with ExitStack() as models:
+        async with make_executor() as executor, MathGrader() as grader:
+            proposer = closed_with(models, load_policy(policy))
+            second = closed_with(models, load_policy(discriminator)) if discriminator else None
+            valuer = closed_with(models, load_reward(ppm, format)) if ppm else None
+            backends = Backends(proposer, executor, format, valuer, discriminator=second, equivalent=grader.equivalent)
+            tree, choice = await search("question", question, method, backends, grader, settings, seed)
     if tree.outcome is Outcome.BACKEND_FAILED:
         raise PonderosaError(tree.nodes[0].error)
     return tree, choice
+
+
+def closed_with(stack: ExitStack, model: Any) -> Any:
+    """`model`, whose threads and connections end with the stack."""
+    stack.callback(model.close)
+    return model

@@ -55,15 +55,25 @@ class Shard:
 
 @dataclass(slots=True)
 class ShardProgress:
-    """Counts so far: problems ended, and solved where a judge knows; tokens (replayed ones too) and executions."""
+    """Counts so far: problems ended, and solved where a judge knows; tokens (replayed ones too) and executions.
+
+    `note` is what a person should know meanwhile, e.g. that a server is waited for.
+    """
 
     done: int = 0
     solved: int = 0
     tokens: int = 0
     executions: int = 0
+    note: str = ""
 
     def __add__(self, other: "ShardProgress") -> "ShardProgress":
-        return ShardProgress(*(a + b for a, b in zip(asdict(self).values(), asdict(other).values(), strict=True)))
+        return ShardProgress(
+            self.done + other.done,
+            self.solved + other.solved,
+            self.tokens + other.tokens,
+            self.executions + other.executions,
+            self.note or other.note,
+        )
 
 
 def spread(template: Shard, folder: Path, problems: Sequence[Problem], size: int, share: int = 1) -> list[Shard]:

@@ -13,16 +13,15 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ponderosa.cluster.shard import Shard, ShardProgress, read_problems
 from ponderosa.core import (
-    BackendError,
     Executor,
     Grader,
     Judge,
-    Outcome,
     Policy,
     PonderosaError,
     Problem,
@@ -59,6 +58,12 @@ class Models:
         name = f"{spec} {shard.format} {shard.few_shot}"
         return JournaledReward(self._get(role, name, lambda _: load_reward(spec, format)), journal, spec)
 
+    def close(self) -> None:
+        """Ends their threads and connections."""
+        for model in self._loaded.values():
+            model.close()
+        self._loaded.clear()
+
     def _get(self, role: str, spec: str, load: Callable[[str], Any]) -> Any:
         if (role, spec) not in self._loaded:
             for key in [key for key in self._loaded if key[0] == role]:
@@ -88,8 +93,8 @@ class Executors:
 async def run_shard(shard: Shard, models: Models, executor: Executor, grader: Grader, progress: ShardProgress) -> None:
     """Searches (or scores) the shard and writes its forest; counts in `progress` as trees end.
 
-    A search that was killed replays what its journal holds. Raises `BackendError` if a backend failed in any search:
-    the trees would be incomplete, and running again costs only what is missing.
+    A search that was killed replays what its journal holds. Raises `BackendError` if a backend cannot serve: running
+    again costs only what is missing. A problem whose request was refused keeps its tree, which says so.
     """
     from ponderosa.forest import read_forest, write_forest
     from ponderosa.models import Journal
@@ -143,8 +148,6 @@ async def _search(
 
     trees = []
     async for tree in search_each(read_problems(Path(shard.problems), shard.start, shard.stop)):
-        if tree.outcome is Outcome.BACKEND_FAILED:
-            raise BackendError(tree.nodes[0].error)
         trees.append(tree)
         progress.done += 1
         progress.solved += shard.judged and any((tree.nodes[end].reward or 0) > 0 for end in tree.answered())
@@ -178,6 +181,7 @@ async def _serve(protocol: TextIO) -> None:
 
     models = Models()
     async with MathGrader() as grader, AsyncExitStack() as stack:
+        stack.callback(models.close)
         executors = Executors(stack)
 
         async def work(number: int, shard: Shard) -> None:
@@ -213,8 +217,10 @@ async def _report(number: int, progress: ShardProgress, send: Any) -> None:
         send(shard=number, progress=_plain(progress))
 
 
-def _plain(progress: ShardProgress) -> dict[str, int]:
-    return {name: getattr(progress, name) for name in ("done", "solved", "tokens", "executions")}
+def _plain(progress: ShardProgress) -> dict[str, Any]:
+    from ponderosa.models.notices import NOTICES
+
+    return asdict(replace(progress, note=", ".join(NOTICES.values())))
 
 
 async def _lines(stream: TextIO) -> AsyncIterator[bytes]:

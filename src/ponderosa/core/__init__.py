@@ -3,7 +3,7 @@
 Standard library only; every other layer may import this one and this one imports none of them.
 """
 
-from ponderosa.core.errors import BackendError, PonderosaError
+from ponderosa.core.errors import BackendError, PonderosaError, RefusedError
 from ponderosa.core.format import CodeFormat, ParsedStep, StepFormat, StepKind, boxed_answer
 from ponderosa.core.formats import FORMATS, make_format
 from ponderosa.core.outcome import Ended, Outcome, Status
@@ -47,6 +47,7 @@ __all__ = [
     "PonderosaError",
     "Problem",
     "Prompt",
+    "RefusedError",
     "Reward",
     "Sampling",
     "Scored",

@@ -6,4 +6,8 @@ class PonderosaError(Exception):
 
 
 class BackendError(PonderosaError):
-    """A model, an executor or a grader could not serve a request. Search records it as `Outcome.BACKEND_FAILED`."""
+    """A model, an executor or a grader cannot serve. It ends the run, which goes on from there when it is mended."""
+
+
+class RefusedError(BackendError):
+    """A backend serves, but not this request. Search records it as `Outcome.BACKEND_FAILED` of the one problem."""

@@ -17,7 +17,7 @@ thought as a Python comment with the code for it. Layout:
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import ClassVar, Protocol
 
@@ -85,7 +85,9 @@ class StepFormat(Protocol):
 
     def render(self, question: str, steps: Sequence[str] = ()) -> Prompt: ...
 
-    def parse(self, completion: Completion) -> ParsedStep: ...
+    def parse(self, completion: Completion) -> ParsedStep:
+        """The step that a completion is. Where `ended` is STOP and `stop` None, the server did not say which."""
+        ...
 
     def split(self, completion: Completion) -> list[ParsedStep]:
         """The steps of a completion that was sampled with `chain_stops`; at least one."""
@@ -127,6 +129,8 @@ class CodeFormat:
         return Prompt(question, f"{self.few_shot}{USER}\n{question}\n{ASSISTANT}", "".join(steps))
 
     def parse(self, completion: Completion) -> ParsedStep:
+        if completion.ended is Ended.STOP and completion.stop is None:
+            completion = replace(completion, stop=_stop(completion.text))
         text = completion.text + (completion.stop or "")
         if not completion.text.strip() or OUTPUT in completion.text or END_OF_OUTPUT in completion.text:
             return ParsedStep(text, StepKind.MALFORMED)  # output is the executor's to write, never the policy's
@@ -165,6 +169,13 @@ class CodeFormat:
 
     def has_output(self, step: str) -> bool:
         return step.endswith(END_OF_OUTPUT)
+
+
+def _stop(text: str) -> str:
+    """Where a step stopped, for servers that do not say: programs print at their end, and answers are in a box."""
+    if boxed_answer(text) is not None:
+        return END_OF_ANSWER
+    return END_OF_CODE if re.search(r"^\s*print\(", text, re.MULTILINE) else END_OF_STEP
 
 
 def up_to_end(steps: list[ParsedStep]) -> list[ParsedStep]:

@@ -21,7 +21,7 @@ class Outcome(StrEnum):
     BUDGET_SPENT = "budget_spent"
     """The search had no more tokens or calls to spend."""
     BACKEND_FAILED = "backend_failed"
-    """The policy, the reward or the executor could not serve the request."""
+    """The policy or the reward refused a request."""
 
 
 class Ended(StrEnum):

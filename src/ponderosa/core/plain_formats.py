@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from ponderosa.core.format import ParsedStep, StepKind, boxed_answer, up_to_end
@@ -38,7 +38,8 @@ class TextFormat:
         return Prompt(f"{question}{BLANK_LINE}{self.instruction}", head, "".join(steps))
 
     def parse(self, completion: Completion) -> ParsedStep:
-        text = completion.text + (completion.stop or "")
+        unsaid = completion.ended is Ended.STOP and completion.stop is None
+        text = completion.text + (BLANK_LINE if unsaid else completion.stop or "")
         return _answered(text) or _text_step(text, completion)
 
     def split(self, completion: Completion) -> list[ParsedStep]:
@@ -90,6 +91,9 @@ class FencedFormat:
         return Prompt(f"{question}{BLANK_LINE}{self.instruction}", head, "".join(steps))
 
     def parse(self, completion: Completion) -> ParsedStep:
+        if completion.ended is Ended.STOP and completion.stop is None:  # at the end of a block, if one is open
+            is_open = bool(_BLOCK.search(f"{completion.text}{_FENCE}"))
+            completion = replace(completion, **({"stop": _FENCE} if is_open else {"ended": Ended.EOS}))
         text = completion.text + (completion.stop or "")
         if _OUTPUT in text:
             return ParsedStep(text, StepKind.MALFORMED)  # output is the executor's to write, never the policy's

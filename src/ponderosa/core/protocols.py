@@ -51,7 +51,8 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """One sampled continuation. `text` excludes the stop string; `stop` names it where `ended` is STOP.
+    """One sampled continuation. `text` excludes the stop string; `stop` names it where `ended` is STOP, or is None
+    where a server did not say which it was (see `StepFormat.parse`).
 
     `tokens` counts what was generated, the stop included. `prompt_tokens` counts the whole prompt in every sample;
     `cached_tokens` says how many of them were shared with another sample or an earlier request. `logprob` is the sum

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ponderosa.core import Tree, Usage
+from ponderosa.core import Outcome, Tree, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +26,13 @@ class Sizes:
 
 
 def account(trees: Iterable[Tree], sizes: Sizes) -> dict[str, Any]:
-    """The number of trees, their summed `Usage`, and the FLOPs that were computed for it (None: sizes not known)."""
-    usages = [tree.usage for tree in trees]
-    usage = sum(usages, Usage())
-    return {"trees": len(usages), **asdict(usage), "flops": computed_flops(usage, sizes)}
+    """The number of trees and how many of them a backend `refused`, their summed `Usage`, and the FLOPs that were
+    computed for it (None: sizes not known).
+    """
+    count, refused, usage = 0, 0, Usage()
+    for tree in trees:
+        count, refused, usage = count + 1, refused + (tree.outcome is Outcome.BACKEND_FAILED), usage + tree.usage
+    return {"trees": count, "refused": refused, **asdict(usage), "flops": computed_flops(usage, sizes)}
 
 
 def computed_flops(usage: Usage, sizes: Sizes) -> float | None:

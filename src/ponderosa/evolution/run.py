@@ -54,6 +54,7 @@ async def run_shards(pool: WorkerPool, work: Sequence[Shard], title: str, observ
             solved=progress.solved if judged else None,
             tokens=progress.tokens,
             executions=progress.executions,
+            note=progress.note,
         )
 
     await pool.run(waiting, update)

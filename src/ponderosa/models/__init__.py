@@ -1,11 +1,13 @@
-"""Policies and rewards: models of transformers, scripted tables, and the journal that records and replays either.
+"""Policies and rewards: models of transformers or behind servers, scripted tables, and the journal of what any said.
 
-The classes that need torch stay behind their own modules: `transformers_policy` and `transformers_reward`.
+The classes that need torch stay behind their own modules, `transformers_policy` and `transformers_reward`, and those
+that need a client behind `served_policy` and `served_reward`.
 """
 
 from ponderosa.core import Grader, Policy, PonderosaError, Reward, StepFormat
 from ponderosa.models.journal import Journal, JournaledPolicy, JournaledReward
 from ponderosa.models.scripted import ScriptedGrader, ScriptedPolicy, ScriptedReward
+from ponderosa.models.spec import Spec
 
 __all__ = [
     "Journal",
@@ -14,6 +16,7 @@ __all__ = [
     "ScriptedGrader",
     "ScriptedPolicy",
     "ScriptedReward",
+    "Spec",
     "load_grader",
     "load_policy",
     "load_reward",
@@ -22,26 +25,39 @@ __all__ = [
 _SCRIPTED = "scripted:"
 
 
-def load_policy(spec: str) -> Policy:
-    """A policy by name: a checkpoint in Hugging Face format, or `scripted:FILE`. Raises `PonderosaError`."""
-    if spec.startswith(_SCRIPTED):
-        return ScriptedPolicy.from_file(spec.removeprefix(_SCRIPTED))
+def load_policy(name: str) -> Policy:
+    """A policy by name (see `Spec`): a checkpoint in Hugging Face format, `http://host:port`, or `scripted:FILE`.
+
+    Raises `PonderosaError`.
+    """
+    if name.startswith(_SCRIPTED):
+        return ScriptedPolicy.from_file(name.removeprefix(_SCRIPTED))
+    spec = Spec.parse(name)
+    if spec.served:
+        from ponderosa.models.served_policy import ServedPolicy
+
+        return ServedPolicy(spec)
     from ponderosa.models.transformers_policy import TransformersPolicy
 
-    return TransformersPolicy(spec)
+    return TransformersPolicy(name)
 
 
-def load_grader(spec: str) -> Grader:
+def load_grader(name: str) -> Grader:
     """A scripted grader: `scripted:FILE`. Raises `PonderosaError`."""
-    if not spec.startswith(_SCRIPTED):
-        raise PonderosaError(f"there is no grader {spec}: name scripted:FILE, or none for the mathematical one")
-    return ScriptedGrader.from_file(spec.removeprefix(_SCRIPTED))
+    if not name.startswith(_SCRIPTED):
+        raise PonderosaError(f"there is no grader {name}: name scripted:FILE, or none for the mathematical one")
+    return ScriptedGrader.from_file(name.removeprefix(_SCRIPTED))
 
 
-def load_reward(spec: str, format: StepFormat) -> Reward:
+def load_reward(name: str, format: StepFormat) -> Reward:
     """A reward by name, as `load_policy`; `format` renders the paths that it scores. Raises `PonderosaError`."""
-    if spec.startswith(_SCRIPTED):
-        return ScriptedReward.from_file(spec.removeprefix(_SCRIPTED), format)
+    if name.startswith(_SCRIPTED):
+        return ScriptedReward.from_file(name.removeprefix(_SCRIPTED), format)
+    spec = Spec.parse(name)
+    if spec.served:
+        from ponderosa.models.served_reward import ServedReward
+
+        return ServedReward(spec, format)
     from ponderosa.models.transformers_reward import TransformersReward
 
-    return TransformersReward(spec, format)
+    return TransformersReward(name, format)

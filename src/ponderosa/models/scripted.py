@@ -13,13 +13,13 @@ from pathlib import Path as FilePath
 from typing import Any, TypeVar
 
 from ponderosa.core import (
-    BackendError,
     Completion,
     Ended,
     Path,
     PonderosaError,
     Problem,
     Prompt,
+    RefusedError,
     Sampling,
     Scored,
     StepFormat,
@@ -55,7 +55,7 @@ class ScriptedPolicy:
     async def propose(self, prompt: Prompt, n: int, sampling: Sampling, seed: int) -> list[Completion]:
         row = _look_up(self._table, prompt.text, self._prefix, "prompt")
         if n > len(row):
-            raise BackendError(
+            raise RefusedError(
                 f"the script holds {len(row)} completions, {n} were asked for: ...{prompt.text[-_TAIL:]!r}"
             )
         return list(row[:n])
@@ -122,7 +122,7 @@ def _look_up(table: Mapping[str, V], key: str, prefix: str, what: str) -> V:
     if value is None:
         value = table.get(key.removeprefix(prefix))
     if value is None:
-        raise BackendError(f"the script has no {what} that reads ...{key[-_TAIL:]!r}")
+        raise RefusedError(f"the script has no {what} that reads ...{key[-_TAIL:]!r}")
     return value
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from ponderosa.core import BackendError, Path, Scored, StepFormat
+from ponderosa.core import BackendError, Path, RefusedError, Scored, StepFormat
 from ponderosa.models.prefix_cache import BlockKey, Match, PrefixCache
 from ponderosa.models.text import Text
 from ponderosa.models.transformers_attention import Batch, Extension, KeyValueStore
@@ -88,7 +88,7 @@ class Scoring:
             longest = max((len(tokens) for _, _, tokens, _ in texts), default=0)
             if self._context is not None and longest > self._context:
                 job.fail(
-                    BackendError(f"a path of {longest} tokens exceeds the reward model's context of {self._context}")
+                    RefusedError(f"a path of {longest} tokens exceeds the reward model's context of {self._context}")
                 )
                 continue
             for path, step, tokens, wanted in texts:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from ponderosa.core import BackendError, Outcome, Tree
+from ponderosa.core import Outcome, RefusedError, Tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +40,14 @@ class BudgetSpentError(Exception):
 async def ending(tree: Tree, budget: Budget) -> AsyncIterator[None]:
     """Lets a search run to its end, or to what cuts it short: that is then the tree's `outcome`.
 
-    A backend that fails leaves its words in the root's `error`. A search may go on later, with the seconds it has left.
+    A backend that refuses a request leaves its words in the root's `error`; one that cannot serve at all is the
+    caller's `BackendError`. A search may go on later, with the seconds it has left.
     """
     started = time.monotonic()
     try:
         async with asyncio.timeout(None if budget.seconds is None else budget.seconds - tree.usage.wall_s):
             yield
-    except BackendError as error:
+    except RefusedError as error:
         tree.outcome = Outcome.BACKEND_FAILED
         tree.nodes[0].error = str(error)
     except BudgetSpentError:

@@ -16,13 +16,13 @@ COLUMNS = (
     ("wall_s", "seconds, waiting included"),
 )
 CAPTION = "What searches cost: means of a tree, as it was counted"
-HEAD = ("search", "trees", *(title for _, title in COLUMNS))
+HEAD = ("search", "trees", "refused", *(title for _, title in COLUMNS))
 
 
 def rows(searches: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
     """The cells of each search, in the order of `HEAD`; what is not known is left empty."""
     return [
-        [name, f"{record['trees']:,}", *(_mean(record, key) for key, _ in COLUMNS)]
+        [name, f"{record['trees']:,}", f"{record.get('refused', 0):,}", *(_mean(record, key) for key, _ in COLUMNS)]
         for name, record in searches.items()
         if record["trees"]
     ]
