@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
-.PHONY: help demo test test-slow lint format docs
+.PHONY: help demo test test-slow test-servers lint format docs
 .DEFAULT_GOAL := help
 
 help:
@@ -15,10 +15,13 @@ demo: .venv/installed  ## evolve the embedded model on this machine, and show wh
 	$(BIN)/ponderosa evolve recipes/sapling-quick.yaml --out runs/demo
 
 test: .venv/installed-dev  ## the tests that every change must pass
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow and not servers"
 
 test-slow: .venv/installed-dev  ## the tests that take minutes: whole runs, killed and resumed
 	$(PYTEST) -m slow
+
+test-servers: .venv/installed-dev .venv-vllm/installed  ## the tests against real model servers: vLLM on CPUs
+	VLLM_PYTHON=$(CURDIR)/.venv-vllm/bin/python OMP_NUM_THREADS=1 $(BIN)/pytest -m servers
 
 lint: .venv/installed-dev  ## style, formatting and types
 	$(BIN)/ruff check .
@@ -41,6 +44,11 @@ docs: .venv/installed-docs  ## the documentation as a site, in build/docs
 	$(PIP) pip
 	$(PIP) torch
 	$(PIP) --editable '.[all]'
+	@touch $@
+
+.venv-vllm/installed: tests/servers/vllm.txt
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --requirement tests/servers/vllm.txt
 	@touch $@
 
 .venv/installed-dev: .venv/installed
