@@ -9,6 +9,7 @@ JSON lines on standard output, `[correct, failure]`, one for each, after a first
 import json
 import logging
 import os
+import re
 import resource
 import signal
 import sys
@@ -16,6 +17,69 @@ import warnings
 
 
 def compare(gold: str, answer: str) -> bool:
+    """Whether two LaTeX expressions, equations, or lists of equations in any order, say the same.
+
+    math-verify looks at the last side of an equation only. Raises whatever sympy raises.
+    """
+    if "=" not in gold or "=" not in answer:
+        return same_value(gold, answer)
+    wanted, found = _elements(gold), _elements(answer)
+    if len(wanted) != len(found):
+        return False
+    for one in wanted:
+        match = next((other for other in found if one == other or same_equation(one, other)), None)
+        if match is None:
+            return False
+        found.remove(match)
+    return True
+
+
+def same_equation(gold: str, answer: str) -> bool:
+    """Are all sides of two equations the same, one by one, or do they hold for the same values: is the difference of
+    one's sides a multiple of the other's? Of chains of other lengths (t = a = b, t = b) the ends must be the same.
+    """
+    sides = [_SIDES.split(text) for text in (gold, answer)]
+    if min(map(len, sides)) < 2:
+        return same_value(gold, answer)
+    lengths = {len(parts) for parts in sides}
+    pairs = zip(*(sides if len(lengths) == 1 else [(parts[0], parts[-1]) for parts in sides]), strict=True)
+    if all(a == b or same_value(a, b) for a, b in pairs):
+        return True
+    return lengths == {2} and _multiples(*(f"({left})-({right})" for left, right in sides))
+
+
+_SIDES = re.compile(r"(?<![<>!:=\\])=(?!=)|\\approx(?![a-z])")
+_OPEN, _CLOSE = "([{", ")]}"
+
+
+def _elements(text: str) -> list[str]:
+    """The parts of a list, which commas and semicolons outside of brackets divide."""
+    depth, parts = 0, [""]
+    for char in text:
+        depth += (char in _OPEN) - (char in _CLOSE)
+        if char in ",;" and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += char
+    return [part.strip() for part in parts if part.strip()]
+
+
+def _multiples(gold: str, answer: str) -> bool:
+    """Is one expression a constant times the other, and neither 0? Not if one of them cannot be read."""
+    from latex2sympy2_extended import latex2sympy
+    from sympy import simplify
+
+    try:
+        one, two = (latex2sympy(text) for text in (gold, answer))
+    except Exception:  # of a parser: many kinds
+        return False
+    if simplify(one) == 0 or simplify(two) == 0:
+        return False
+    ratio = simplify(one / two)
+    return bool(ratio.is_number and ratio.is_finite and ratio != 0)
+
+
+def same_value(gold: str, answer: str) -> bool:
     """Whether two LaTeX expressions denote the same value. Raises whatever sympy raises."""
     from math_verify import LatexExtractionConfig, parse, verify
 

@@ -8,6 +8,7 @@ from typing import Self
 from ponderosa.core import Problem, Verdict
 from ponderosa.grading.normal_form import LONGEST, normalise, tidy
 from ponderosa.grading.number import read_number, same_number
+from ponderosa.grading.wording import same_wording
 from ponderosa.grading.worker import Worker
 
 
@@ -86,5 +87,9 @@ def compare_quickly(gold: str, answer: str) -> Verdict | None:
         return Verdict(False, f"an answer of {length} characters; at most {LONGEST} are compared")
     if any(text.count("{") != text.count("}") for text in (gold, answer)):  # no LaTeX, and slow for a parser to tell
         return Verdict(False)
-    a, b = read_number(tidy(gold)), read_number(tidy(answer))
-    return Verdict(same_number(a, b)) if a is not None and b is not None else None
+    gold, answer = tidy(gold), tidy(answer)
+    a, b = read_number(gold), read_number(answer)
+    if a is not None and b is not None:
+        return Verdict(same_number(a, b))
+    said = same_wording(gold, answer)
+    return None if said is None else Verdict(said)

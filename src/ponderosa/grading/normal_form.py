@@ -12,7 +12,7 @@ _TEXT = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mbox|rm)\s*\{([^{}]*)
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{([^{}]*)\}")
 # Spacing and sizing commands, and the currency and degree signs: they do not change a value.
 _MUTE = re.compile(
-    r"\\(?:left|right|bigl|bigr|big|Bigl|Bigr|Big|displaystyle|limits|quad|qquad)(?![a-zA-Z])|\\[!,;: ]|~"
+    r"\\(?:left|right|bigl|bigr|big|Bigl|Bigr|Big|displaystyle|limits|quad|qquad)(?![a-zA-Z])|(?<!\\)\\[!,;: ]|~"
     r"|\\\$|\$|\^\s*(?:\\circ(?![a-zA-Z])|\{\s*\\circ\s*\})|°"
 )
 _SPELLINGS = {

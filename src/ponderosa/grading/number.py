@@ -16,6 +16,7 @@ _INTEGER = r"\s*([-+]?\d+)\s*"
 _QUOTIENT = re.compile(
     rf"(?P<sign>[-+]?)(?P<whole>\d+)?\s*\\frac(?:\{{{_INTEGER}\}}|\s*(\d))(?:\{{{_INTEGER}\}}|\s*(\d))(?P<percent>%)?"
 )
+_MIXED = re.compile(r"([-+]?)(\d+) (\d+)\s?/\s?(\d+)")
 _SLASHED = re.compile(r"\(?([-+]?\d+)\)?\s?/\s?\(?([-+]?\d+)\)?")
 
 
@@ -45,6 +46,9 @@ def read_number(text: str) -> Number | None:
         return Number(Fraction(match["value"]) * Fraction(10) ** power, places, bool(match["percent"]))
     if match := _SLASHED.fullmatch(text):
         return _quotient(match[1], match[2])
+    if match := _MIXED.fullmatch(text):
+        part = _quotient(match[3], match[4])
+        return part and Number((-1 if match[1] == "-" else 1) * (int(match[2]) + part.value))
     if match := _QUOTIENT.fullmatch(text):
         above = next(part for part in match.group(3, 4) if part is not None)
         below = next(part for part in match.group(5, 6) if part is not None)

@@ -1,0 +1,44 @@
+import pytest
+
+from ponderosa.grading.grader import compare_quickly
+from ponderosa.grading.wording import same_wording
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "same"),
+    [
+        ("Evelyn", "evelyn", True),
+        ("New York", "new york", True),
+        ("yes", "no", False),
+        ("March 5, 2024", "2024-03-05", True),
+        ("5th March 2024", "Mar. 5 2024", True),
+        ("March 5, 2024", "2024-05-03", False),
+        ("5 cm", "5", True),
+        ("5 cm", "5 m", False),
+        ("12.5 dollars", "25/2", True),
+        ("12 dollars", "25/2", False),
+        ("5x", "5", None),
+        ("x", "X", None),
+        ("\\pi", "3", None),
+        ("x+1", "1+x", None),
+    ],
+)
+def test_words_units_and_dates(a: str, b: str, same: bool | None) -> None:
+    assert same_wording(a, b) is same
+    assert same_wording(b, a) is same
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer", "right"),
+    [
+        ("3.5", "3 1/2", True),
+        ("-7/2", "-3 1/2", True),
+        ("31/2", "3 1/2", False),
+        ("\\begin{bmatrix}1&2\\\\3&4\\end{bmatrix}", "\\begin{bmatrix} 1 & 2 \\\\ 3 & 4 \\end{bmatrix}", True),
+        ("\\$12.50", "12.5 dollars", True),
+    ],
+)
+def test_mixed_numbers_matrices_and_money(gold: str, answer: str, right: bool) -> None:
+    verdict = compare_quickly(gold, answer)
+    assert verdict is not None
+    assert verdict.correct is right
