@@ -24,6 +24,7 @@ app.command(
     "ponderosa.cli.export:export", name="export", help="Write trees as training data, or as the official code does."
 )
 app.command("ponderosa.cli.grade:grade", name="grade", help="Compare answers with references.")
+app.command("ponderosa.cli.doctor:doctor", name="doctor", help="Say what is installed, reachable and usable here.")
 app.command("ponderosa.cli.show:show", name="show", help="Show a run's results, or the search tree of a problem.")
 app.command("ponderosa.cli.sandbox:app", name="sandbox", help="Run programs safely, and see what protects.")
 app.command("ponderosa.cli.sapling:app", name="sapling", help="The embedded world and its base model.")

@@ -49,7 +49,13 @@ def solve(
     """
     if not question.strip():
         raise PonderosaError("the question is empty")
-    policy, ppm, settings = _models(model or _embedded())
+    model = model or embedded()
+    if model is None:
+        raise PonderosaError(
+            "which model? Name one with --model, a checkpoint or http://host:port; or make the embedded one: "
+            "ponderosa evolve sapling-quick --out runs/demo"
+        )
+    policy, ppm, settings = _models(model)
     ppm = reward or ppm
     method = method or ("mcts" if ppm else "majority")
     if method not in METHODS:
@@ -75,14 +81,10 @@ EMBEDDED = ("runs/sapling", "runs/demo")
 """Where the README's commands leave the embedded model, the better one first."""
 
 
-def _embedded() -> str:
-    made = [run for run in EMBEDDED if (read_json(Path(run) / "results.json") or {}).get("checkpoints")]
-    if not made:
-        raise PonderosaError(
-            "which model? Name one with --model, a checkpoint or http://host:port; or make the embedded one: "
-            "ponderosa evolve sapling-quick --out runs/demo"
-        )
-    return made[0]
+def embedded() -> str | None:
+    """The run that made the embedded model here, if there is one."""
+    made = (run for run in EMBEDDED if (read_json(Path(run) / "results.json") or {}).get("checkpoints"))
+    return next(made, None)
 
 
 def _models(model: str) -> tuple[str, str | None, SearchSettings]:

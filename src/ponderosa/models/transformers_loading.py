@@ -50,3 +50,14 @@ def load_checkpoint(
         reason = str(error).strip().splitlines()[0]
         raise PonderosaError(f"cannot load the checkpoint {name}: {reason}") from error
     return model.to(device).eval(), tokenizer
+
+
+def accelerators() -> list[str]:
+    """What torch can compute on here beside the processors, with its memory where that is known."""
+    found = []
+    for index in range(torch.cuda.device_count()):
+        device = torch.cuda.get_device_properties(index)
+        found.append(f"{device.name}, {device.total_memory / 2**30:.0f} GiB")
+    if torch.backends.mps.is_available():
+        found.append("Apple GPU (mps)")
+    return found
