@@ -123,17 +123,18 @@ def test_the_prompt_of_the_root_is_that_of_the_question_alone(tree: Tree) -> Non
 
 
 class Counting(WordsPolicy):
-    """Counts what it wrote, and fails at request `fails`."""
+    """Counts what it wrote, and fails once it has answered `fails` requests."""
 
     def __init__(self, *answers: int, fails: int | None = None) -> None:
         super().__init__(*answers)
-        self.written = 0
+        self.written = self.answered = 0
         self.fails = fails
 
     async def propose(self, prompt: Prompt, n: int, sampling: Sampling, seed: int) -> list[Completion]:
-        if len(self.asked) == self.fails:
+        if self.answered == self.fails:
             raise RefusedError("the second model is gone")
         completions = await super().propose(prompt, n, sampling, seed)
+        self.answered += 1
         self.written += sum(completion.tokens for completion in completions)
         return completions
 
