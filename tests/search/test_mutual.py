@@ -131,7 +131,7 @@ class Counting(WordsPolicy):
         self.fails = fails
 
     async def propose(self, prompt: Prompt, n: int, sampling: Sampling, seed: int) -> list[Completion]:
-        if self.answered == self.fails:
+        if self.fails is not None and self.answered >= self.fails:
             raise RefusedError("the second model is gone")
         completions = await super().propose(prompt, n, sampling, seed)
         self.answered += 1
