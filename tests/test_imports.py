@@ -15,7 +15,7 @@ SOURCE = Path(ponderosa.__file__).parent
 
 LAYERS = (
     {"core"},
-    {"models", "execution", "grading", "forest", "sapling"},
+    {"models", "execution", "grading", "forest", "problems", "sapling"},
     {"search"},
     {"training", "evaluation", "cluster"},
     {"evolution"},
@@ -29,14 +29,14 @@ NEIGHBOURS = {("cli", "view"): "a command shows a person what it made"}
 HOMES = {
     "aiohttp": {"models"},
     "cyclopts": {"cli"},
-    "datasets": {"training"},
+    "datasets": {"problems", "training"},
     "latex2sympy2_extended": {"grading"},
     "math_verify": {"grading"},
     "matplotlib": {"view"},
     "numpy": {"evaluation", "models", "training"},
-    "pyarrow": {"forest"},
+    "pyarrow": {"forest", "problems"},
     "pydantic": {"evolution", "training"},
-    "reasoning_gym": {"sapling"},
+    "reasoning_gym": {"problems", "sapling"},
     "rich": {"cli", "view"},
     "sympy": {"grading"},
     "time_machine": {"execution"},

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.markdown import Markdown
 
+from ponderosa.cli.problems import problems_of
 from ponderosa.core import PonderosaError
 from ponderosa.evaluation.accounting import Sizes
 from ponderosa.evaluation.statistics import paired_difference
@@ -16,7 +17,6 @@ from ponderosa.evolution import Run
 from ponderosa.evolution.evaluating import PARTS, EvalRun, evaluate, results
 from ponderosa.evolution.recipe import assignment, parse
 from ponderosa.evolution.run import RECIPE, read_json, write_json, write_whole
-from ponderosa.evolution.searching import read_all
 from ponderosa.models.size import parameters
 from ponderosa.search import METHODS, SampleSettings
 from ponderosa.view import accounting, curves
@@ -27,7 +27,7 @@ RESULTS = "results.json"
 
 
 def evaluation(
-    problems: Path,
+    problems: str,
     *,
     policy: str,
     out: Path,
@@ -36,9 +36,10 @@ def evaluation(
     outcome_reward: str | None = None,
     methods: str | None = None,
     budgets: str = "1,2,4,8,16",
-    dev: Path | None = None,
+    dev: str | None = None,
     format: str = "rstar",
     few_shot: Path | None = None,
+    data_dir: Path | None = None,
     grader: str | None = None,
     candidates: int | None = None,
     temperature: float | None = None,
@@ -54,7 +55,9 @@ def evaluation(
     Parameters
     ----------
     problems
-        A file of problems with answers, one JSON object {"id", "question", "answer"} a line.
+        Problems with answers: a file (.jsonl, .json, .csv, .parquet), a benchmark (aime24, math500, gsm8k, ...),
+        reasoning-gym:FAMILY or hub:OWNER/NAME; options follow after ?, e.g. file.csv?question=COLUMN&limit=50
+        (docs/problems.md).
     policy
         Who proposes: a checkpoint, scripted:FILE, or a run of `ponderosa evolve`, which also brings its PPM.
     out
@@ -76,6 +79,8 @@ def evaluation(
         How steps are written: `rstar`, `text`, `fenced`, ...
     few_shot
         A text file that stands before every question.
+    data_dir
+        A folder with copies of benchmarks.
     grader
         scripted:FILE, in place of the mathematical grader.
     candidates
@@ -133,7 +138,7 @@ def evaluation(
     run.check()
     valued = None if outcome_reward else parameters(reward)  # tokens of two reward models have no one size
     sizes = Sizes(parameters(policy), valued, parameters(discriminator))
-    tested, chosen_on = read_all(problems), read_all(dev) if dev else []
+    tested, chosen_on = problems_of(problems, data_dir), problems_of(dev, data_dir) if dev else []
     console = Console()
     with run.claim(out), progress(console) as shown:
         measured = asyncio.run(evaluate(out, run, tested, chosen_on, shown))

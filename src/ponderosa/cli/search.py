@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from rich.console import Console
 
+from ponderosa.cli.problems import problems_of
 from ponderosa.core import Outcome, PonderosaError, Tree, Usage
 from ponderosa.evolution.recipe import assignment, parse
 from ponderosa.evolution.searching import FOREST, SearchRun, check, forests, run_search
@@ -17,7 +18,7 @@ from ponderosa.view.progress import progress
 
 
 def search(
-    problems: Path,
+    problems: str,
     *,
     policy: str,
     out: Path,
@@ -29,6 +30,7 @@ def search(
     grader: str | None = None,
     format: str | None = None,
     few_shot: Path | None = None,
+    data_dir: Path | None = None,
     judged: bool | None = None,
     candidates: int | None = None,
     rollouts: int | None = None,
@@ -48,7 +50,8 @@ def search(
     Parameters
     ----------
     problems
-        A file of problems, one JSON object {"id", "question", "answer"} a line.
+        A file (.jsonl, .json, .csv, .parquet), a benchmark (aime24, math500, gsm8k, ...), reasoning-gym:FAMILY or
+        hub:OWNER/NAME; options follow after ?, e.g. file.csv?question=COLUMN&limit=50 (docs/problems.md).
     policy
         Who proposes: a Hugging Face checkpoint, the address of a server (http://host:port), or scripted:FILE.
     out
@@ -70,6 +73,8 @@ def search(
         How steps are written: `rstar`, `text`, `fenced`, ...
     few_shot
         A text file that stands before every question.
+    data_dir
+        A folder with copies of benchmarks.
     judged
         Learn from the known answers, to make data; by default as the preset says.
     candidates
@@ -131,8 +136,9 @@ def search(
     )
     check(run)
     console = Console()
+    found = problems_of(problems, data_dir)
     with run.claim(out), progress(console) as shown:
-        asyncio.run(run_search(out, run, problems, shown))
+        asyncio.run(run_search(out, run, found, shown))
     _summarise([tree for forest in forests(out) for tree in read_forest(forest)], run, console)
     console.print(f"trees: {out / FOREST}\nNext:  ponderosa export {out} --format tree --out FILE")
 

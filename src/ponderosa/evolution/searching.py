@@ -1,6 +1,6 @@
 """One search over a file of problems, as a run of its own: what makes data sets and answers outside of an evolution."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from ponderosa.cluster import Shard, WorkerPool
-from ponderosa.cluster.shard import read_problems, spread
+from ponderosa.cluster.shard import spread
 from ponderosa.core import FORMATS, PonderosaError, Problem, make_format
 from ponderosa.evolution.recipe import Part, WorkerSettings, known, parse, typed
 from ponderosa.evolution.run import Observer, claimed, run_shards, snapshot
@@ -92,19 +92,8 @@ def check(run: SearchRun) -> None:
     search.check(typed(search.settings, run.settings, run.search), make_format(run.format))
 
 
-def read_all(path: Path) -> list[Problem]:
-    """The problems of a file. Raises `PonderosaError` if there is none."""
-    problems = list(read_problems(path))
-    if not problems:
-        raise PonderosaError(f"{path} holds no problems")
-    if len({problem.id for problem in problems}) < len(problems):
-        raise PonderosaError(f"{path}: two problems have one id; give each its own, or leave ids out")
-    return problems
-
-
-async def run_search(path: Path, run: SearchRun, problems: Path, observer: Observer) -> None:
-    """Searches the problems of a file into `path`/forest, or goes on with that."""
-    found = read_all(problems)
+async def run_search(path: Path, run: SearchRun, found: Sequence[Problem], observer: Observer) -> None:
+    """Searches the problems that were `found` into `path`/forest, or goes on with that."""
     if run.judged and (unanswered := [problem.id for problem in found if problem.answer is None]):
         raise PonderosaError(f"problem {unanswered[0]} has no answer, which a search that makes data learns from")
     folders = [path / FOREST / f"tree-{tree}" for tree in range(run.trees)]
