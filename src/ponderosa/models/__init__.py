@@ -7,7 +7,7 @@ that need a client behind `served_policy` and `served_reward`.
 from ponderosa.core import Grader, Policy, PonderosaError, Reward, StepFormat
 from ponderosa.models.journal import Journal, JournaledPolicy, JournaledReward
 from ponderosa.models.scripted import ScriptedGrader, ScriptedPolicy, ScriptedReward
-from ponderosa.models.spec import Spec
+from ponderosa.models.spec import LocalPolicySettings, LocalSettings, Spec
 
 __all__ = [
     "Journal",
@@ -39,7 +39,10 @@ def load_policy(name: str) -> Policy:
         return ServedPolicy(spec)
     from ponderosa.models.transformers_policy import TransformersPolicy
 
-    return TransformersPolicy(name)
+    (local,) = spec.settings(LocalPolicySettings)
+    if local.api not in ("completions", "chat"):
+        raise PonderosaError(f"{spec.target}: the option api is one of completions, chat")
+    return TransformersPolicy(spec.target, device=local.device, dtype=local.dtype or None, chat=local.api == "chat")
 
 
 def load_grader(name: str) -> Grader:
@@ -60,4 +63,5 @@ def load_reward(name: str, format: StepFormat) -> Reward:
         return ServedReward(spec, format)
     from ponderosa.models.transformers_reward import TransformersReward
 
-    return TransformersReward(name, format)
+    (local,) = spec.settings(LocalSettings)
+    return TransformersReward(spec.target, format, device=local.device, dtype=local.dtype or None)

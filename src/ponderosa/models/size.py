@@ -6,8 +6,8 @@ from pathlib import Path
 
 
 def parameters(spec: str | None) -> int | None:
-    """The number of parameters of the safetensors checkpoint at `spec`; None where that cannot be told."""
-    files = sorted(Path(spec).glob("*.safetensors")) if spec else []
+    """The number of parameters of the safetensors checkpoint that `spec` names; None where that cannot be told."""
+    files = sorted(Path(spec.partition("?")[0]).glob("*.safetensors")) if spec else []
     return sum(map(_in_file, files)) if files else None
 
 

@@ -63,3 +63,20 @@ class Spec:
             return float(text)
         except ValueError:
             raise PonderosaError(f"{self.target}: the option {name} is a number, not {text!r}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class LocalSettings:
+    """Options of a checkpoint that is run in this process. `device` "auto" is the first GPU if there is one; `dtype` is
+    by default float32 on processors and the checkpoint's own elsewhere.
+    """
+
+    device: str = "auto"
+    dtype: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalPolicySettings(LocalSettings):
+    """`api` "chat" asks in the model's own template."""
+
+    api: str = "completions"

@@ -23,7 +23,11 @@ def loaded(
     device: str,
     dtype: str | torch.dtype | None,
 ) -> tuple[str, PreTrainedModel, PreTrainedTokenizerBase]:
-    """(name, model, tokenizer) of a checkpoint, or of a model that is loaded already. Raises `PonderosaError`."""
+    """(name, model, tokenizer) of a checkpoint, or of a model that is loaded already.
+
+    `device` "auto" is the first GPU, CUDA's or Apple's, if there is one. Raises `PonderosaError`.
+    """
+    device = _best_device() if device == "auto" else device
     if not isinstance(model, PreTrainedModel):
         return str(model), *load_checkpoint(auto, model, device, dtype)
     if tokenizer is None:
@@ -41,15 +45,31 @@ def load_checkpoint(
     name = str(path)
     if not Path(path).is_dir() and (Path(path).is_absolute() or name.startswith(".") or name.count("/") != 1):
         raise PonderosaError(f"there is no checkpoint at {name}: name a folder that holds a Hugging Face model")
+    try:
+        kind = torch.device(device).type
+    except RuntimeError as error:
+        raise PonderosaError(f"there is no device {device}: name cpu, cuda, cuda:1 or mps") from error
+    if isinstance(dtype, str) and dtype != "auto" and not isinstance(getattr(torch, dtype, None), torch.dtype):
+        raise PonderosaError(f"there is no dtype {dtype}: name float32, bfloat16, float16 or auto")
     if dtype is None:
-        dtype = torch.float32 if torch.device(device).type == "cpu" else "auto"
+        dtype = torch.float32 if kind == "cpu" else "auto"
     try:
         tokenizer = AutoTokenizer.from_pretrained(name)
         model = auto.from_pretrained(name, dtype=dtype)
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().splitlines()[0]
         raise PonderosaError(f"cannot load the checkpoint {name}: {reason}") from error
-    return model.to(device).eval(), tokenizer
+    try:
+        return model.to(device).eval(), tokenizer
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise PonderosaError(f"cannot put {name} on the device {device}: {reason}") from error
+
+
+def _best_device() -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def accelerators() -> list[str]:

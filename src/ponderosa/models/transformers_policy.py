@@ -1,11 +1,12 @@
 """A policy that samples from a causal language model of Hugging Face transformers, in this process."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
-from ponderosa.core import Completion, Prompt, Sampling
+from ponderosa.core import Completion, PonderosaError, Prompt, Sampling
 from ponderosa.models.rows import Proposal
 from ponderosa.models.text import Text
 from ponderosa.models.transformers_generation import SharedPrefixGeneration
@@ -23,9 +24,10 @@ class TransformersPolicy:
     prompt has in common with earlier ones comes from a cache of `cache_mib` MiB. `dtype` None is float32 on a CPU and
     the checkpoint's own elsewhere. `threads` are torch's in the policy's thread.
 
-    The prompt is the exact text, with what the tokenizer puts at the start of every text. A sample is trimmed at the
-    first stop string, and cut off where the model's context ends. The same request gives the same samples in the same
-    company; another batch may change the last bits of a logit, and so now and then a token.
+    The prompt is the exact text, with what the tokenizer puts at the start of every text; with `chat` it is the
+    question in the model's own template, and the steps so far as the beginning of the assistant's turn. A sample is
+    trimmed at the first stop string, and cut off where the model's context ends. The same request gives the same
+    samples in the same company; another batch may change the last bits of a logit, and so now and then a token.
     """
 
     def __init__(
@@ -33,14 +35,18 @@ class TransformersPolicy:
         model: Checkpoint | PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase | None = None,
         *,
-        device: str = "cpu",
+        device: str = "auto",
         dtype: str | torch.dtype | None = None,
+        chat: bool = False,
         max_rows: int = 512,
         max_step_tokens: int = 4096,
         cache_mib: int = 256,
         threads: int = 1,
     ) -> None:
         self.name, self._model, tokenizer = loaded(AutoModelForCausalLM, model, tokenizer, device, dtype)
+        if chat and not tokenizer.chat_template:
+            raise PonderosaError(f"{self.name} has no chat template: leave api=chat out")
+        self._tokenizer = tokenizer if chat else None
         self._attention = self._model.config._attn_implementation
         self._text = Text(tokenizer, self._model.config.get_text_config().vocab_size, _eos(self._model, tokenizer))
         self._limits = (max_rows, max_step_tokens, cache_mib << 20)
@@ -48,7 +54,9 @@ class TransformersPolicy:
         self._worker: Worker[Proposal, list[Completion]] = Worker(f"policy {self.name}", self._make_engine)
 
     async def propose(self, prompt: Prompt, n: int, sampling: Sampling, seed: int) -> list[Completion]:
-        """`n` continuations of `prompt.text`. Raises `BackendError`."""
+        """`n` continuations of `prompt`. Raises `BackendError`."""
+        if self._tokenizer is not None:
+            prompt = replace(prompt, head=_chat_head(self._tokenizer, prompt.question))
         return await self._worker.ask(Proposal(prompt, n, sampling, seed)) if n > 0 else []
 
     def close(self) -> None:
@@ -61,6 +69,14 @@ class TransformersPolicy:
         if share_prefixes(self._model):
             return SharedPrefixGeneration(self._model, self._text, *self._limits)
         return PlainGeneration(self._model, self._text, self._limits[0])
+
+
+def _chat_head(tokenizer: PreTrainedTokenizerBase, question: str) -> str:
+    """All that stands before the assistant's words, but for what the tokenizer puts at the start of every text."""
+    turn = [{"role": "user", "content": question}]
+    text = str(tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True))
+    start = tokenizer.bos_token
+    return text.removeprefix(start) if isinstance(start, str) and tokenizer("")["input_ids"] else text
 
 
 def _eos(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> set[int]:

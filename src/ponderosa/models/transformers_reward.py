@@ -33,7 +33,7 @@ class TransformersReward:
         format: StepFormat,
         tokenizer: PreTrainedTokenizerBase | None = None,
         *,
-        device: str = "cpu",
+        device: str = "auto",
         dtype: str | torch.dtype | None = None,
         max_step_tokens: int = 4096,
         cache_mib: int = 256,
