@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ponderosa.cli import main
+from ponderosa.core import CodeFormat
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "golden"
 golden = pytest.mark.skipif(not GOLDEN.is_dir(), reason="the golden data are not here")
@@ -122,6 +123,29 @@ def test_wrong_input_is_one_line(tmp_path, capsys, words, message):
     file.write_text('{"id": "a", "question": "How many?"}\n')
     assert ponderosa("search", str(file), "--policy", "scripted:x.json", "--out", str(tmp_path / "run"), *words) == 1
     assert message in capsys.readouterr().err
+
+
+def test_problems_that_a_backend_refuses_are_told_and_all_of_them_are_an_error(tmp_path, capsys):
+    known = CodeFormat().render("Known?").text
+    said = [{"text": "<answer>\\boxed{1}", "stop_reason": "<end_of_answer>"}]
+    (tmp_path / "policy.json").write_text(json.dumps({"prompt_prefix": "", "table": {known: said}}))
+    for questions, code in ((["Known?", "Unknown?"], 0), (["Unknown?"], 1)):
+        file = tmp_path / f"{code}.jsonl"
+        file.write_text("".join(json.dumps({"question": question}) + "\n" for question in questions))
+        words = [
+            "--policy",
+            f"scripted:{tmp_path}/policy.json",
+            "--method",
+            "sample",
+            "--set",
+            "n=1",
+            "--processes",
+            "1",
+        ]
+        assert ponderosa("search", str(file), *words, "--out", str(tmp_path / f"run-{code}")) == code
+        printed = capsys.readouterr()
+        told = printed.err if code else printed.out
+        assert ("every problem was refused" if code else "1 were refused by a backend, e.g. problem 1") in told
 
 
 def test_an_empty_or_broken_problem_file_is_named(tmp_path, capsys):

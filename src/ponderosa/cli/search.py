@@ -156,6 +156,10 @@ def _summarise(trees: list[Tree], run: SearchRun, console: Console) -> None:
     )
     if refused := [tree for tree in trees if tree.outcome is Outcome.BACKEND_FAILED]:
         first = refused[0]
+        if len(refused) == len(trees):
+            raise PonderosaError(
+                f"every problem was refused: {first.nodes[0].error}; mend that, and choose another --out"
+            )
         console.print(
             f"{len(refused):,} were refused by a backend, e.g. problem {first.problem_id}: {first.nodes[0].error}"
         )
