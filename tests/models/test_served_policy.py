@@ -166,12 +166,16 @@ def test_a_context_without_room_is_asked_for_less_and_ends_by_length() -> None:
         assert propose(server, 2) == [Completion("", Ended.LENGTH)] * 2
 
 
-def test_an_answer_that_is_none_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [({"object": "error"}, "gave an answer that is not one"), ({"choices": []}, "gave an answer without any text")],
+)
+def test_an_answer_that_is_none_is_refused(answer: dict[str, Any], message: str) -> None:
     async def odd(request: web.Request, body: dict[str, Any]) -> dict[str, Any]:
-        return {"object": "error"}
+        return answer
 
-    with Server(odd) as server, pytest.raises(RefusedError, match="gave an answer that is not one"):
-        propose(server)
+    with Server(odd) as server, pytest.raises(RefusedError, match=message):
+        propose(server, 2)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ponderosa.cluster.model_server import ModelServer, free_port, vllm_command
-from ponderosa.core import CodeFormat, Outcome, PonderosaError, Sampling
+from ponderosa.core import CodeFormat, PonderosaError, Sampling
 from ponderosa.forest import read_forest
 from ponderosa.models import load_policy, load_reward
 from ponderosa.sapling import base_path
@@ -159,8 +159,7 @@ def test_a_search_through_both_servers_outlives_the_death_of_one(servers, proble
     assert f"waiting for {own.url}" in output
     trees = list(read_forest(journals))
     assert len({tree.problem_id for tree in trees}) == 50
-    assert all(tree.outcome is None or tree.outcome is Outcome.BACKEND_FAILED for tree in trees)
-    assert sum(tree.outcome is None for tree in trees) == 50
+    assert all(tree.outcome is None for tree in trees)
 
 
 def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:

@@ -76,8 +76,8 @@ class ModelServer:
         """Raises `PonderosaError` if it has ended."""
         if self._process is None or self._process.returncode is not None:
             code = None if self._process is None else self._process.returncode
-            words = [line for line in self._log.read_text(errors="replace").splitlines() if line.strip()]
-            raise PonderosaError(f"the server at {self.url} ended with code {code}: {words[-1:]}; its log: {self._log}")
+            *_, last = ["", *filter(str.strip, self._log.read_text(errors="replace").splitlines())]
+            raise PonderosaError(f"the server at {self.url} ended with code {code}: {last}; its log: {self._log}")
 
     async def stop(self) -> None:
         """Lets it end what it does, for a while, and ends it with all that it started."""
@@ -94,9 +94,9 @@ class ModelServer:
         await process.wait()
 
 
-def vllm_command(python: str, model: str, url_port: int, *arguments: str) -> list[str]:
+def vllm_command(python: str, model: str, port: int, *arguments: str) -> list[str]:
     """What serves the checkpoint `model` with the vLLM of the interpreter `python`."""
-    server = [python, "-m", "vllm.entrypoints.openai.api_server", "--host", "127.0.0.1", "--port", str(url_port)]
+    server = [python, "-m", "vllm.entrypoints.openai.api_server", "--host", "127.0.0.1", "--port", str(port)]
     return [*server, "--model", model, *arguments]
 
 

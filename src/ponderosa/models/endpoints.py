@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 TRIES = 5
 """How often a request is sent that a server which serves others drops or fails at."""
 _PAUSE_S, _LONGEST_PAUSE_S = 0.5, 15.0
+_REVIVAL_S = 10.0
 _NO_ANSWER, _TOO_MANY, _AWAY = 0, 429, (502, 503, 504)
 _KEY = "PONDEROSA_API_KEY"
 
@@ -37,10 +38,14 @@ class _Endpoint:
     url: str
     load: int = 0
     """Requests under way."""
-    up: bool = True
     rests_until: float = 0.0
     """When it takes requests again, on the monotonic clock; it said itself that there were too many."""
     reviving: asyncio.Task[None] | None = None
+    """Asks whether it is back, while it is taken out."""
+
+    @property
+    def up(self) -> bool:
+        return self.reviving is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +99,8 @@ class Endpoints:
         self._thread.close(self._disconnect())
 
     async def _disconnect(self) -> None:
+        for endpoint in self._endpoints:
+            NOTICES.pop(endpoint.url, None)
         if self._session is not None:
             await self._session.close()
 
@@ -103,7 +110,7 @@ class Endpoints:
         while True:
             endpoint = await self._free()
             await self._slot()
-            status, text, after = await self._send(endpoint, method, path, body)
+            status, text, after = await self._send(endpoint, method, path, body, self.settings.timeout)
             if status == 200:
                 try:
                     return json.loads(text)
@@ -133,13 +140,13 @@ class Endpoints:
                 await asyncio.sleep(pause)
 
     async def _send(
-        self, endpoint: _Endpoint, method: str, path: str, body: dict[str, Any] | None
+        self, endpoint: _Endpoint, method: str, path: str, body: dict[str, Any] | None, longest: float
     ) -> tuple[int, str, float | None]:
         """(status, text, seconds to wait as the server says). One that cannot be reached is as good as a 503."""
         if self._session is None:
             connector = aiohttp.TCPConnector(limit=0)  # how many are in flight is the search's to say
             self._session = aiohttp.ClientSession(connector=connector, headers=self._headers)
-        timeout = aiohttp.ClientTimeout(total=self.settings.timeout, sock_connect=30)
+        timeout = aiohttp.ClientTimeout(total=longest, sock_connect=30)
         endpoint.load += 1
         try:
             async with self._session.request(method, endpoint.url + path, json=body, timeout=timeout) as response:
@@ -148,7 +155,7 @@ class Endpoints:
         except aiohttp.ClientConnectorError as error:
             return _AWAY[1], f"it cannot be reached: {error.strerror}", None
         except TimeoutError:
-            return _NO_ANSWER, f"no answer within {self.settings.timeout:g} s", None
+            return _NO_ANSWER, f"no answer within {longest:g} s", None
         except (aiohttp.ClientError, OSError) as error:
             return _NO_ANSWER, f"the connection was lost: {error or type(error).__name__}", None
         finally:
@@ -189,7 +196,6 @@ class Endpoints:
 
     def _take_out(self, endpoint: _Endpoint, why: str) -> None:
         if endpoint.up:
-            endpoint.up = False
             logger.warning("%s is taken out: %s", endpoint.url, why)
             NOTICES[endpoint.url] = f"waiting for {endpoint.url}"
             endpoint.reviving = asyncio.create_task(self._revive(endpoint))
@@ -197,12 +203,13 @@ class Endpoints:
     async def _revive(self, endpoint: _Endpoint) -> None:
         """Asks for the list of models, which costs a server nothing, until that is answered."""
         attempt, began = 0, time.monotonic()
-        while (await self._send(endpoint, "GET", "/v1/models", None))[0] in (_NO_ANSWER, *_AWAY):
+        longest = min(self.settings.timeout, _REVIVAL_S)  # a connection may hang that a server's end left behind
+        while (await self._send(endpoint, "GET", "/v1/models", None, longest))[0] in (_NO_ANSWER, *_AWAY):
             attempt += 1
             await asyncio.sleep(_pause(attempt))
         NOTICES.pop(endpoint.url, None)
         logger.warning("%s is back after %.1f s", endpoint.url, time.monotonic() - began)
-        endpoint.up, endpoint.reviving, self._down_since = True, None, None
+        endpoint.reviving = self._down_since = None
         self._changed.set()
 
 

@@ -72,7 +72,6 @@ class ServedPolicy:
             if getattr(self._settings, name) not in words:
                 raise PonderosaError(f"{spec.target}: the option {name} is one of {', '.join(words)}")
         self._endpoints = Endpoints(spec.urls, endpoints)
-        self._model: asyncio.Future[ServedModel] | None = None
         self._found: ServedModel | None = None
         self._one_each = False
 
@@ -113,11 +112,14 @@ class ServedPolicy:
                 body["max_tokens"] //= 2
                 continue
             try:
-                return _completions(answer, prompt, sampling)
+                found = _completions(answer, sampling)
             except (KeyError, TypeError, IndexError) as error:
                 raise RefusedError(
                     f"{path} gave an answer that is not one: {error!r} in {str(answer)[:300]}"
                 ) from error
+            if not found:
+                raise RefusedError(f"{path} gave an answer without any text: {str(answer)[:300]}")
+            return found
 
     def _body(self, model: ServedModel, prompt: Prompt, n: int, sampling: Sampling, seed: int) -> dict[str, Any]:
         family = _FAMILIES.get(model.family, _OTHER)
@@ -154,7 +156,7 @@ class ServedPolicy:
         return {"messages": messages, **how}
 
 
-def _completions(answer: Any, prompt: Prompt, sampling: Sampling) -> list[Completion]:
+def _completions(answer: Any, sampling: Sampling) -> list[Completion]:
     choices = sorted(answer["choices"], key=lambda choice: choice["index"])
     usage = answer.get("usage") or {}
     read = usage.get("prompt_tokens") or 0
