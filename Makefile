@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
-.PHONY: help demo test test-slow test-servers lint format docs
+.PHONY: help demo test test-slow test-servers test-gguf lint format docs
 .DEFAULT_GOAL := help
 
 help:
@@ -20,8 +20,11 @@ test: .venv/installed-dev  ## the tests that every change must pass
 test-slow: .venv/installed-dev  ## the tests that take minutes: whole runs, killed and resumed
 	$(PYTEST) -m slow
 
-test-servers: .venv/installed-dev .venv-vllm/installed  ## the tests against real model servers: vLLM on CPUs
+test-servers: .venv/installed-servers .venv-vllm/installed  ## the tests with real servers: vLLM on CPUs, transformers serve
 	VLLM_PYTHON=$(CURDIR)/.venv-vllm/bin/python OMP_NUM_THREADS=1 $(BIN)/pytest -m servers
+
+test-gguf: .venv/installed-dev .venv/installed-gguf  ## the tests against llama.cpp, which is built first
+	$(PYTEST) -m gguf
 
 lint: .venv/installed-dev  ## style, formatting and types
 	$(BIN)/ruff check .
@@ -53,6 +56,15 @@ docs: .venv/installed-docs  ## the documentation as a site, in build/docs
 
 .venv/installed-dev: .venv/installed
 	$(PIP) --group dev
+	@touch $@
+
+.venv/installed-servers: .venv/installed-dev
+	$(PIP) --group servers
+	@touch $@
+
+.venv/installed-gguf: .venv/installed
+	@echo "Building llama.cpp (once, minutes) ..."
+	$(PIP) --editable '.[gguf]'
 	@touch $@
 
 .venv/installed-docs: .venv/installed

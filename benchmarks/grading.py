@@ -52,7 +52,7 @@ async def main() -> None:
         started = time.perf_counter()
         after = await grader.grade("2\\sqrt{3}", Problem("", "", "\\sqrt{12}"))
         next_ms = 1e3 * (time.perf_counter() - started)
-        print(f"10^(10^10): {verdict.failure}, {lost:.2f} s; the next one {next_ms:.0f} ms, {after.correct}")
+        print(f"10^(10^10): {verdict.status}, {lost:.2f} s; the next one {next_ms:.0f} ms, {after.correct}")
 
 
 asyncio.run(main())

@@ -21,7 +21,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from ponderosa.core import Prompt, Sampling
-from ponderosa.models.transformers_policy import TransformersPolicy
+from ponderosa.models.transformers.policy import TransformersPolicy
 
 SAMPLES = 8
 PROMPT_TOKENS = 120

@@ -4,10 +4,14 @@ import csv
 import json
 from pathlib import Path
 
+import prm_checkpoints
 import pytest
 
 from ponderosa.cli import main
-from ponderosa.core import CodeFormat
+from ponderosa.core import CodeFormat, make_format
+from ponderosa.forest import read_forest
+from ponderosa.grading.normal_form import LONGEST
+from ponderosa.problems import load_problems
 
 FORMAT = CodeFormat()
 SAMPLES = 8
@@ -42,10 +46,22 @@ def scripts(tmp_path) -> Path:
 
 
 def evaluate(scripts: Path, out: str, *more: str) -> dict[tuple[str, int], dict]:
-    words = ["--policy", f"scripted:{scripts}/policy.json", "--budgets", "1,2,4", "--processes", "1"]
+    words = ["--model", f"scripted:{scripts}/policy.json", "--budgets", "1,2,4", "--processes", "1"]
     assert ponderosa("eval", str(scripts / "problems.jsonl"), *words, "--out", str(scripts / out), *more) == 0
     points = json.loads((scripts / out / "results.json").read_text())["points"]
     return {(point["method"], point["budget"]): point for point in points}
+
+
+def test_a_model_that_writes_another_format_is_not_only_a_zero(scripts, capsys):
+    table = {
+        FORMAT.render(f"What is {i}?").text: [{"text": f"It is {i}.", "stop_reason": None}] * SAMPLES
+        for i in range(1, 6)
+    }
+    (scripts / "policy.json").write_text(json.dumps({"prompt_prefix": "", "table": table}))
+    points = evaluate(scripts, "a", "--method", "greedy,majority")
+    assert points["majority", 4]["accuracy"] == 0.0
+    said = "10 of 10 searches ended without an answer: steps are expected in the format rstar (--format)"
+    assert said in " ".join(capsys.readouterr().out.split())
 
 
 def test_methods_are_measured_at_each_budget(scripts):
@@ -80,19 +96,19 @@ def test_a_second_run_searches_nothing_again_and_other_settings_are_an_error(scr
     made = {path: path.stat().st_mtime_ns for path in (scripts / "a" / "test").rglob("*.parquet")}
     evaluate(scripts, "a")
     assert {path: path.stat().st_mtime_ns for path in (scripts / "a" / "test").rglob("*.parquet")} == made
-    words = ["eval", str(scripts / "problems.jsonl"), "--policy", "scripted:x", "--out", str(scripts / "a")]
+    words = ["eval", str(scripts / "problems.jsonl"), "--model", "scripted:x", "--out", str(scripts / "a")]
     assert ponderosa(*words) == 1
     assert "begun with other settings" in capsys.readouterr().err
     lines = (scripts / "problems.jsonl").read_text().splitlines(keepends=True)
     (scripts / "problems.jsonl").write_text("".join(lines[1:]))
-    words = ["--policy", f"scripted:{scripts}/policy.json", "--budgets", "1,2,4", "--processes", "1"]
+    words = ["--model", f"scripted:{scripts}/policy.json", "--budgets", "1,2,4", "--processes", "1"]
     assert ponderosa("eval", str(scripts / "problems.jsonl"), *words, "--out", str(scripts / "a")) == 1
     assert "begun with other problems" in capsys.readouterr().err
 
 
 def test_two_evaluations_are_compared_problem_by_problem(scripts, capsys):
-    evaluate(scripts, "a", "--methods", "majority")
-    evaluate(scripts, "b", "--methods", "majority", "--seed", "1")
+    evaluate(scripts, "a", "--method", "majority")
+    evaluate(scripts, "b", "--method", "majority", "--seed", "1")
     capsys.readouterr()
     assert ponderosa("compare", str(scripts / "a"), str(scripts / "b")) == 0
     shown = capsys.readouterr().out
@@ -103,32 +119,59 @@ def test_two_evaluations_are_compared_problem_by_problem(scripts, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--methods", "nonsense"], "there is no method nonsense: choose of greedy"),
-        (["--methods", "weighted"], "weighted needs a reward model"),
+        (["--method", "nonsense"], "there is no method nonsense: choose one of greedy"),
+        (["--method", "weighted"], "weighted needs a reward model"),
         (["--budgets", "a,b"], "expected whole numbers"),
         (["--budgets", "0"], "budgets of at least 1"),
         (["--set", "c=1"], "name a setting of a search"),
         (["--set", "mcts.nonsense=1"], "unknown keys nonsense"),
         (["--set", "beam.aggregation=mena"], "`beam.aggregation`: Input should be 'last', 'min', 'mean' or 'product'"),
         (["--set", "mcts.c=high"], "`mcts.c`: Input should be a valid number"),
-        (["--methods", "beam", "--budgets", "2,3", "--reward", "scripted:x"], "no budget is large enough for beam"),
-        (["--methods", "majority", "--outcome-reward", "scripted:x"], "--outcome-reward is for playouts alone"),
+        (["--method", "beam", "--budgets", "2,3", "--reward", "scripted:x"], "no budget is large enough for beam"),
+        (["--method", "majority", "--outcome-reward", "scripted:x"], "--outcome-reward is for playouts alone"),
         (["--format", "nonsense"], "there is no step format"),
     ],
 )
 def test_wrong_input_is_one_line(scripts, capsys, words, message):
-    base = ["eval", str(scripts / "problems.jsonl"), "--policy", f"scripted:{scripts}/policy.json"]
+    base = ["eval", str(scripts / "problems.jsonl"), "--model", f"scripted:{scripts}/policy.json"]
     assert ponderosa(*base, "--out", str(scripts / "a"), *words) == 1
     assert message in capsys.readouterr().err
 
 
 def test_adaptive_votes_draw_as_many_at_a_time_as_they_are_told(scripts):
     """Each of the five problems has one sample right and the other wrong: the vote of four is never settled early."""
-    evaluate(scripts, "a", "--methods", "majority,adaptive", "--set", "batch=4")
-    evaluate(scripts, "b", "--methods", "majority,adaptive", "--set", "batch=1")
+    evaluate(scripts, "a", "--method", "majority,adaptive", "--set", "batch=4")
+    evaluate(scripts, "b", "--method", "majority,adaptive", "--set", "batch=1")
     by_four, by_one = (json.loads((scripts / run / "results.json").read_text())["searches"] for run in "ab")
     assert by_four["adaptive-4"]["policy_calls"] < by_one["adaptive-4"]["policy_calls"]
     assert by_four["samples"]["policy_calls"] == by_one["samples"]["policy_calls"]
+
+
+def test_an_aggregation_is_that_of_searches_and_of_choices(scripts):
+    """The right solution is doubtful at first and sure in the end; the wrong one is neither."""
+    script = json.loads((scripts / "reward.json").read_text())
+    for path in script["table"]:
+        ends, right = "<answer>" in path, "<output>0<" not in path
+        script["table"][path] = (0.9 if ends else -0.9) if right else -0.5
+    (scripts / "reward.json").write_text(json.dumps(script))
+    words = ["--reward", f"scripted:{scripts}/reward.json", "--method", "best_of_n,mcts", "--candidates", "2"]
+    by_last = evaluate(scripts, "a", *words)
+    dev = ["--dev", str(scripts / "problems.jsonl")]  # would choose better
+    by_min = evaluate(scripts, "b", *words, *dev, "--aggregation", "min")
+    assert {by_last[method, 4]["accuracy"] for method in ("best_of_n", "mcts")} == {1.0}
+    assert {by_min[method, 4]["accuracy"] for method in ("best_of_n", "mcts")} == {0.0}
+    assert by_min["best_of_n", 4]["choice"] == "min"
+
+
+def test_a_process_reward_model_of_other_people_values_solutions(scripts):
+    model = prm_checkpoints.rlhflow(scripts / "prm")
+    evaluate(scripts, "a", "--reward", f"{model}?kind=rlhflow", "--method", "best_of_n", "--aggregation", "product")
+    searches = json.loads((scripts / "a" / "results.json").read_text())["searches"]
+    assert searches["samples"]["reward_tokens"] > 0
+    trees = list(read_forest(scripts / "a" / "test" / "samples"))
+    values = {node.value for tree in trees for node in tree.nodes if node.value is not None}
+    assert len(values) > 5
+    assert all(-1 <= value <= 1 for value in values)
 
 
 def test_a_folder_without_an_evaluation_is_named(tmp_path, capsys):
@@ -145,7 +188,7 @@ def test_dev_and_test_problems_may_have_the_same_ids(scripts):
 
 def test_a_reward_that_misleads_shows_as_over_optimised(scripts):
     """The fixture's reward prefers the wrong answer to problem 1, so that two samples are worse than one there."""
-    evaluate(scripts, "a", "--reward", f"scripted:{scripts}/reward.json", "--methods", "majority,best_of_n")
+    evaluate(scripts, "a", "--reward", f"scripted:{scripts}/reward.json", "--method", "majority,best_of_n")
     rows = json.loads((scripts / "a" / "results.json").read_text())["by_aggregation"]
     best = {row["aggregation"]: row for row in rows if row["method"] == "best_of_n"}
     assert set(best) == {"last", "min", "mean", "product"}
@@ -157,7 +200,7 @@ def test_a_reward_that_misleads_shows_as_over_optimised(scripts):
 
 @pytest.mark.parametrize("method", ["particles", "revision"])
 def test_searches_with_rollouts_of_their_own_can_be_evaluated(scripts, method):
-    words = ["--reward", f"scripted:{scripts}/reward.json", "--methods", method, "--set", "revision.enough=0.1"]
+    words = ["--reward", f"scripted:{scripts}/reward.json", "--method", method, "--set", "revision.enough=0.1"]
     points = evaluate(scripts, "a", *words)
     assert {budget for _, budget in points} == {1, 2, 4}
     assert all(point["accuracy"] >= 0.8 for point in points.values())
@@ -167,9 +210,9 @@ def test_mutual_reasoning_needs_a_discriminator_and_searches_by_what_the_format_
     base = [
         "eval",
         str(scripts / "problems.jsonl"),
-        "--policy",
+        "--model",
         f"scripted:{scripts}/policy.json",
-        "--methods",
+        "--method",
         "mutual",
     ]
     assert ponderosa(*base, "--out", str(scripts / "a")) == 1
@@ -177,3 +220,73 @@ def test_mutual_reasoning_needs_a_discriminator_and_searches_by_what_the_format_
     second = ["--discriminator", f"scripted:{scripts}/policy.json", "--processes", "1", "--budgets", "2"]
     assert ponderosa(*base, *second, "--out", str(scripts / "b")) == 1
     assert "take a format whose steps are words" in capsys.readouterr().err
+
+
+def script(folder: Path, format: str, said: dict[str, list[str]], stop: str) -> None:
+    """A policy that says these completions to these questions."""
+    table = {
+        make_format(format).render(question).text: [{"text": text, "stop_reason": stop} for text in texts]
+        for question, texts in said.items()
+    }
+    (folder / "policy.json").write_text(json.dumps({"prompt_prefix": "", "table": table}))
+
+
+def results(folder: Path, problems: str, *words: str) -> dict:
+    base = ["--model", f"scripted:{folder}/policy.json", "--processes", "1", "--method", "majority"]
+    assert ponderosa("eval", problems, *base, "--out", str(folder / "out"), *words) == 0
+    return json.loads((folder / "out" / "results.json").read_text())
+
+
+def test_programs_are_evaluated_by_the_tests_of_their_problems(tmp_path):
+    rows = [
+        {"task_id": i, "text": f"Add {i}.", "test_list": [f"assert add(1) == {i + 1}"], "test_setup_code": ""}
+        for i in (1, 2)
+    ]
+    (tmp_path / "mbpp.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    questions = [problem.question for problem in load_problems("mbpp", tmp_path).problems]
+    programs = ["def add(x):\n    return x + 1  # one", "import sys\nsys.exit(0)", "def add(x):\n\n    return x + 1"]
+    said = [f"Think.\n\n```python\n{program}\n" for program in programs]
+    script(tmp_path, "program", dict.fromkeys(questions, said), "```\n")
+    found = results(tmp_path, "mbpp", "--data-dir", str(tmp_path), "--format", "program", "--budgets", "3")
+    points = {point["method"]: point for point in found["points"]}
+    assert points["majority"]["right"] == "10"  # two votes for the same program
+    assert points["pass"]["accuracy"] == 0.5
+    assert found["grading"] == {"answers": 4, "judged": 0, "failed": {}}
+
+
+def test_choices_are_evaluated_by_their_letters_and_texts(tmp_path):
+    row = {"question": "Which is red?", "choices": {"label": ["A", "B"], "text": ["sky", "blood"]}, "answerKey": "B"}
+    (tmp_path / "p.jsonl").write_text(json.dumps(row))
+    said = [f"So \\boxed{{{answer}}}" for answer in ("A", "(B)", "blood")]
+    script(tmp_path, "text", {"Which is red?\n(A) sky\n(B) blood": said}, "\n\n")
+    found = results(tmp_path, str(tmp_path / "p.jsonl"), "--format", "text", "--budgets", "3")
+    assert {point["method"]: point["accuracy"] for point in found["points"]} == {"majority": 1.0, "pass": 1.0}
+
+
+def test_what_could_not_be_graded_is_counted(tmp_path):
+    rows = [{"question": "Add.", "answer": "1"}, {"question": "Write.", "answer": "2"}]
+    (tmp_path / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    script(tmp_path, "text", {"Add.": ["\\boxed{1}"], "Write.": ["\\boxed{" + "x" * (LONGEST + 1) + "}"]}, "\n\n")
+    found = results(tmp_path, str(tmp_path / "p.jsonl"), "--format", "text", "--budgets", "1")
+    assert found["grading"] == {"answers": 2, "judged": 0, "failed": {"too_long": 1}}
+    assert "Not graded, and counted as wrong: 1 too long, of 2 answers." in (tmp_path / "out" / "table.md").read_text()
+
+
+def test_problems_that_a_backend_refused_are_said_and_where_it_was_all_there_is_no_result(
+    scripts: Path, capsys
+) -> None:
+    path = scripts / "policy.json"
+    script = json.loads(path.read_text())
+    script["table"].pop(FORMAT.render("What is 1?").text)
+    path.write_text(json.dumps(script))
+    evaluate(scripts, "some", "--method", "majority,greedy")
+    assert "Refused by a backend, and counted as wrong: 2 of 10 searches." in capsys.readouterr().out
+    path.write_text('{"table": {}}')
+    words = ["--model", f"scripted:{path}", "--method", "majority", "--budgets", "2", "--processes", "1"]
+    assert ponderosa("eval", str(scripts / "problems.jsonl"), *words, "--out", str(scripts / "all")) == 1
+    told = capsys.readouterr().err
+    assert "ponderosa: every problem was refused: the script has no prompt" in told
+    assert not (scripts / "all" / "results.json").exists()
+    path.write_text("{}")
+    assert ponderosa("eval", str(scripts / "problems.jsonl"), *words, "--out", str(scripts / "none")) == 1
+    assert "policy.json is no script: an object" in capsys.readouterr().err

@@ -39,7 +39,7 @@ def search(tmp_path: Path, run: str, *more: str, code: int = 0) -> Path:
     sizes = [] if greedy else ["--candidates", "4", "--rollouts", "8"]
     ended = ponderosa(
         "search", str(problems(tmp_path / "problems.jsonl", run)), "--preset", f"rstar-official/{run[2:]}",
-        "--policy", f"scripted:{GOLDEN}/{run}.policy.json", *scripts, *sizes, "--max-depth", "8",
+        "--model", f"scripted:{GOLDEN}/{run}.policy.json", *scripts, *sizes, "--max-depth", "8",
         "--out", str(tmp_path / "run"), "--processes", "1", *more,
     )  # fmt: skip
     assert ended == code
@@ -121,7 +121,7 @@ def test_data_sets_name_the_trees_and_nodes_that_they_come_from(tmp_path, format
 def test_wrong_input_is_one_line(tmp_path, capsys, words, message):
     file = tmp_path / "problems.jsonl"
     file.write_text('{"id": "a", "question": "How many?"}\n')
-    assert ponderosa("search", str(file), "--policy", "scripted:x.json", "--out", str(tmp_path / "run"), *words) == 1
+    assert ponderosa("search", str(file), "--model", "scripted:x.json", "--out", str(tmp_path / "run"), *words) == 1
     assert message in capsys.readouterr().err
 
 
@@ -133,7 +133,7 @@ def test_problems_that_a_backend_refuses_are_told_and_all_of_them_are_an_error(t
         file = tmp_path / f"{code}.jsonl"
         file.write_text("".join(json.dumps({"question": question}) + "\n" for question in questions))
         words = [
-            "--policy",
+            "--model",
             f"scripted:{tmp_path}/policy.json",
             "--method",
             "sample",
@@ -152,5 +152,5 @@ def test_an_empty_or_broken_problem_file_is_named(tmp_path, capsys):
     for text, message in (("", "holds no problems"), ("{}\n", "line 1: not a problem")):
         file = tmp_path / "problems.jsonl"
         file.write_text(text)
-        assert ponderosa("search", str(file), "--policy", "scripted:x.json", "--out", str(tmp_path / "run")) == 1
+        assert ponderosa("search", str(file), "--model", "scripted:x.json", "--out", str(tmp_path / "run")) == 1
         assert message in capsys.readouterr().err

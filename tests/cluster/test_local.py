@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from ponderosa.cluster import Shard, ShardProgress, WorkerPool
-from ponderosa.cluster.shard import write_problems
 from ponderosa.core import CodeFormat, PonderosaError, Problem
 from ponderosa.forest import read_forest
+from ponderosa.problems import write_problems
 
 COUNT = 12
 FORMAT = CodeFormat()

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ponderosa.core import CodeFormat, Completion, Ended, Outcome, StepKind, boxed_answer
+from ponderosa.core import CodeFormat, Completion, Ended, Outcome, StepKind, boxed_answer, plain_text
 from ponderosa.core.format import END_OF_ANSWER, END_OF_CODE, END_OF_STEP, MARKERS
 
 FORMAT = CodeFormat()
@@ -22,6 +22,13 @@ def test_a_prompt_is_the_question_in_the_official_template_and_the_steps() -> No
         "<|user|>:\nWhat is 1 + 1?\n<|assistant|>: Let's think step by step and solve the problem with code."
         "<code>\nx = 1\n<end_of_step>"
     )
+
+
+def test_a_step_reads_as_plain_text_without_markers_and_empty_lines() -> None:
+    step = FORMAT.with_output("<code>\n# Step 1: half\n\nx = 4 / 2\nif x:\n    print(x)\n<end_of_code>", "2.0\n")
+    assert plain_text(step) == "# Step 1: half\nx = 4 / 2\nif x:\n    print(x)\nOutput: 2.0"
+    assert plain_text("\n<answer>It is \\boxed{2}.\n<end_of_answer>") == "It is \\boxed{2}."
+    assert plain_text("Two halves are one.\n\n") == "Two halves are one."
 
 
 def test_the_stop_tells_what_a_step_is() -> None:

@@ -168,6 +168,22 @@ def test_too_few_samples_and_missing_scores_are_refused() -> None:
         best_of([Sampled("p", (Sample("r", True),))], 1, "last")
 
 
+def test_a_problem_that_a_model_refused_is_not_solved_and_keeps_no_other_from_being_measured() -> None:
+    tree = Tree("refused", "q")
+    tree.rollouts = [tree.add(0, "step", tokens=8, outcome=Outcome.ANSWERED, answer="r")]  # not scored, nor the last
+    tree.outcome = Outcome.BACKEND_FAILED
+    problems = [sampled("r", "r"), Sampled.from_tree(tree, {"r": "r"}, {"r"})]
+    for found in (
+        greedy(problems),
+        majority(problems, 2),
+        pass_at(problems, 2),
+        best_of(problems, 2, "min"),
+        weighted_vote(problems, 2, "last"),
+    ):
+        assert found.rates == (1.0, 0.0)
+    assert majority(problems, 2).tokens == pass_at(problems, 2).tokens == (20 + 8) / 2
+
+
 def test_an_accuracy_is_plain_json() -> None:
     found = greedy([sampled("r"), sampled("w")]).to_json()
     assert {k: found[k] for k in ("accuracy", "n", "tokens")} == {"accuracy": 0.5, "n": 2, "tokens": 10}
@@ -189,3 +205,10 @@ def test_the_rollouts_of_a_tree_are_its_samples() -> None:
             Sample("1/2", True, (0.5, -1.0), 7),
         ),
     )
+
+
+def test_an_answer_beside_a_program_that_failed_is_none() -> None:
+    tree = Tree("p", "q")
+    failed = tree.add(0, "# step\n\\boxed{0}", tokens=4, outcome=Outcome.CODE_ERROR, answer="0")
+    tree.rollouts = [failed]
+    assert Sampled.from_tree(tree, {}, set()).samples == (Sample(None, False, (), 4),)

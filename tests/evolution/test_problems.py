@@ -3,25 +3,30 @@ from pathlib import Path
 
 import pytest
 
-from ponderosa.cluster.shard import read_problems, shards, write_problems
-from ponderosa.core import PonderosaError, Problem
-from ponderosa.evolution.problems import problem_source
+from ponderosa.cluster.shard import shards
+from ponderosa.core import Kind, PonderosaError, Problem
+from ponderosa.evolution.problems import FileProblems, problem_source
 from ponderosa.evolution.recipe import ProblemSettings
+from ponderosa.problems import read_problems, write_problems
 
 
 def write(path: Path, count: int) -> Path:
-    write_problems(path, [Problem(f"{path.stem}-{i}", f"What is {i}?", str(i), {"level": i}) for i in range(count)])
+    write_problems(
+        path, [Problem(f"{path.stem}-{i}", f"What is {i} of {path.stem}?", str(i), {"level": i}) for i in range(count)]
+    )
     return path
 
 
 @pytest.fixture
 def files(tmp_path: Path) -> ProblemSettings:
-    return ProblemSettings(source="files", train=write(tmp_path / "train", 20), test=write(tmp_path / "test", 5))
+    return ProblemSettings(
+        source="files", train=write(tmp_path / "train.jsonl", 20), test=write(tmp_path / "test.jsonl", 5)
+    )
 
 
 def test_problem_files_are_read_back(tmp_path: Path) -> None:
     path = write(tmp_path / "p", 9)
-    assert [p.question for p in read_problems(path, 3, 5)] == ["What is 3?", "What is 4?"]
+    assert [p.question for p in read_problems(path, 3, 5)] == ["What is 3 of p?", "What is 4 of p?"]
     assert next(read_problems(path)).meta == {"level": 0}
 
 
@@ -51,6 +56,52 @@ def test_held_out_problems_do_not_depend_on_the_runs_seed(files: ProblemSettings
     for split in ("probe", "test", "dev"):
         assert one.held_out(split, 4) == two.held_out(split, 4)
     assert one.train(0, 16) != two.train(0, 16)
+
+
+def test_problems_are_named_as_commands_name_them(tmp_path: Path) -> None:
+    row = {"question": "Which?", "choices": ["one", "two"], "answer": 1}
+    (tmp_path / "mmlu.json").write_text(json.dumps([row, {**row, "question": "Which now?"}]))
+    train = "reasoning-gym:gsm_symbolic?size=5&seed=1"
+    settings = ProblemSettings(source="files", train=train, test="mmlu?limit=1", data_dir=tmp_path)
+    source = problem_source(settings, 1, probe=2)
+    assert len(source.train(0, 5)) == 3
+    assert [p.kind for p in source.held_out("test", 5)] == [Kind.CHOICE]
+
+
+def test_training_problems_that_are_held_out_word_for_word_are_left_out_and_told_once(
+    files: ProblemSettings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Path(files.train or "").open("a") as file:
+        file.write('{"id": "leak", "question": "what is  4 of test ?", "answer": "4"}\n')
+        file.write('{"id": "none", "question": "What is 4 of test, twice?", "answer": "8"}\n')
+    source = problem_source(files, 1, probe=0)
+    assert isinstance(source, FileProblems)
+    assert {p.id for p in source.train(0, 30)} == {f"train-{i}" for i in range(20)} | {"none"}
+    for _ in range(2):
+        source.removed.tell(tmp_path / "decontamination.json")
+    assert caplog.text.count("1 of 22 problems stand in a benchmark (test 1 same)") == 1
+    (match,) = json.loads((tmp_path / "decontamination.json").read_text())["matches"]
+    assert (match["problem_id"], match["benchmark_id"]) == ("leak", "test-4")
+
+
+def test_training_problems_are_compared_with_what_the_recipe_names(files: ProblemSettings, tmp_path: Path) -> None:
+    question = "A train leaves Rome at noon and runs at forty miles an hour until it meets another"
+    write_problems(tmp_path / "bench.jsonl", [Problem("b", question, "1")])
+    with Path(files.train or "").open("a") as file:
+        file.write(json.dumps({"id": "leak", "question": f"Suppose this: {question}.", "answer": "4"}) + "\n")
+    named = files.model_copy(update={"decontaminate": (str(tmp_path / "bench.jsonl"),)})
+    assert "leak" in {p.id for p in problem_source(files, 1, 0).train(0, 30)}
+    assert "leak" not in {p.id for p in problem_source(named, 1, 0).train(0, 30)}
+
+
+def test_other_problems_may_be_trained_on_if_they_are_not_held_out(files: ProblemSettings) -> None:
+    others = [Problem("a", "what is  4 of test ?"), Problem("b", "What is new?")]
+    assert [problem.id for problem in problem_source(files, 1, 0).trainable(others)] == ["b"]
+
+
+def test_where_nothing_is_left_to_train_on_it_is_said(files: ProblemSettings) -> None:
+    with pytest.raises(PonderosaError, match="stand in test"):
+        problem_source(files.model_copy(update={"train": files.test}), 1, 0)
 
 
 def test_too_large_a_probe_pool_is_refused(files: ProblemSettings) -> None:

@@ -1,9 +1,17 @@
+import contextlib
+import io
 from pathlib import Path
 
 import pytest
 
-from ponderosa.core import PonderosaError
-from ponderosa.evolution.recipe import Recipe, differences, load_recipe
+from ponderosa.core import CodeFormat, Completion, Ended, PonderosaError, StepKind, make_format, split_options
+from ponderosa.core.format import ASSISTANT, END_OF_ANSWER, END_OF_CODE, END_OF_STEP, USER
+from ponderosa.evolution.loops import load_recipe, parse_recipe
+from ponderosa.evolution.rstar_math import RStarMath
+from ponderosa.evolution.settings import differences, own_folder
+from ponderosa.problems import BENCHMARKS
+from ponderosa.problems.loading import OPTIONS
+from ponderosa.search import SEARCHES
 
 RECIPES = sorted(Path(__file__).parents[2].glob("recipes/*.yaml"))
 
@@ -13,8 +21,42 @@ def test_every_recipe_is_valid(path: Path) -> None:
     assert load_recipe(path).name == path.stem
 
 
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_search_of_a_recipe_and_every_name_of_problems_is_known(path: Path) -> None:
+    recipe = load_recipe(path)
+    SEARCHES["mcts"].check(recipe.search, make_format("rstar"))
+    for name in (recipe.problems.train, recipe.problems.dev, recipe.problems.test):
+        target, options = split_options(str(name or "math500"))
+        assert target in BENCHMARKS or target.startswith("hub:")
+        assert set(options) <= set(OPTIONS)
+
+
+@pytest.mark.parametrize("path", [p for p in RECIPES if load_recipe(p).few_shot], ids=lambda path: path.stem)
+def test_the_examples_of_a_recipe_are_in_the_step_format_and_print_what_they_say(path: Path) -> None:
+    """Each is a question as the format renders it, and steps that it parses, with the output of their program."""
+    format, examples = CodeFormat(), load_recipe(path).few_shot
+    *_, after = examples.split(END_OF_ANSWER)
+    assert after == "\n\n"
+    for example in examples.split(f"{USER}\n")[1:]:
+        question, response = example.split(f"\n{ASSISTANT}")
+        assert format.render(question).text in examples
+        *steps, last = response.partition(END_OF_CODE)[0].split(END_OF_STEP)
+        stopped = [(text, END_OF_STEP) for text in steps] + [(last, END_OF_CODE)]
+        parsed = [format.parse(Completion(text, Ended.STOP, stop)) for text, stop in stopped]
+        assert [step.kind for step in parsed] == [StepKind.CODE] * len(steps) + [StepKind.CODE_END]
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(format.program([step.text for step in parsed]), {})
+        before = "".join(step.text for step in parsed[:-1]) + format.with_output(parsed[-1].text, printed.getvalue())
+        assert response.startswith(before)
+        answer = format.parse(
+            Completion(response.removeprefix(before).partition(END_OF_ANSWER)[0], Ended.STOP, END_OF_ANSWER)
+        )
+        assert (answer.kind, answer.answer) == (StepKind.ANSWER, printed.getvalue().strip())
+
+
 def test_the_defaults_are_the_papers() -> None:
-    recipe = Recipe(policy="some/folder")
+    recipe = RStarMath(policy="some/folder")
     assert [r.rollouts for r in recipe.rounds] == [8, 16, 16, 16]
     assert [r.reward for r in recipe.rounds] == [False, False, True, True]
     assert recipe.rounds[-1].retries == (64, 128)
@@ -65,3 +107,30 @@ def test_a_file_that_is_no_recipe_is_refused(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(PonderosaError, match=r"bad\.yaml"):
         load_recipe(path)
+
+
+def test_a_step_format_that_there_is_not_is_refused(recipe: Path) -> None:
+    assert load_recipe(recipe, ["format=program"]).format == "program"
+    with pytest.raises(PonderosaError, match="there is no step format nonsense"):
+        load_recipe(recipe, ["format=nonsense"])
+
+
+@pytest.mark.parametrize("loop", ["star", "rejection-sampling"])
+@pytest.mark.parametrize(("name", "key", "value"), [("sampling", "temperature", 0.123), ("data", "top", 77)])
+def test_what_is_left_out_of_a_section_is_as_the_loop_has_it(loop: str, name: str, key: str, value: float) -> None:
+    whole = parse_recipe({"loop": loop, "policy": "base"}, "test").model_dump()
+    changed = parse_recipe({"loop": loop, "policy": "base", name: {key: value}}, "test").model_dump()
+    assert changed == whole | {name: whole[name] | {key: value}}
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [("sapling", "sapling"), ("star/sapling", "star-sapling"), (str(RECIPES[0]), RECIPES[0].stem)],
+)
+def test_runs_of_two_bundled_recipes_do_not_share_a_folder(name: str, folder: str) -> None:
+    assert own_folder(name) == Path("runs") / folder
+
+
+def test_a_file_gives_its_name_to_its_run(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("policy: sapling")
+    assert own_folder(str(tmp_path / "mine.yaml")) == Path("runs/mine")

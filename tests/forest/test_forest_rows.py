@@ -54,7 +54,7 @@ def test_a_missing_data_set_is_named(tmp_path: Path) -> None:
 def test_the_card_gives_counts_source_and_settings(tmp_path: Path) -> None:
     write_rows(tmp_path, SFTRow, SFT, source="round 1 of a run", settings={"top": 2})
     card = (tmp_path / "README.md").read_text(encoding="utf-8")
-    assert "| 2 | 1 | 2 |" in card
+    assert "| `default` | a correct trajectory | 2 | 1 | 2 |" in card
     assert "round 1 of a run" in card
     assert '"top": 2' in card
 

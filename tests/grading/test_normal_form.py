@@ -20,8 +20,6 @@ from ponderosa.grading.normal_form import tidy
             r"\boxed{5}",
             r"\$5",
             "5^\\circ",
-            r"5\text{ cm}",
-            r"5 \mathrm{cm}^2",
         ],
         ["1/2", ".5", "0.50", r"\frac{1}{2}", r"\dfrac12", r"\tfrac{1}{2}", "2/4"],
         ["1234", "1,234", "1{,}234", r"1\,234", r"1,\!234", r"\$1,234.00"],
@@ -29,7 +27,11 @@ from ponderosa.grading.normal_form import tidy
         ["(1,2)", "(1, 2)", r"\left(1,2\right)", r"$(1,\ 2)$"],
         ["x+1", "x + 1", r"$x\,+\,1$"],
         ["C", "(C)", r"\text{C}", r"\text{(C)}"],
-        [r"x\le 1", r"x \leq 1"],
+        [r"x\le 1", r"x \leq 1", "x ≤ 1"],
+        ["5 cm", r"5\text{ cm}", r"5\,\mathrm{cm}", r"5~\mbox{cm}", "5  cm"],
+        [r"2\sqrt{3}", "2√3"],
+        ["1/3", r"0.\overline{3}", r".\bar{3}"],
+        ["2000", r"2\times10^3", r"2\cdot 10^{3}", "2e3", "2 000"],
     ],
 )
 def test_spellings_of_one_value_share_a_key(same):
@@ -40,6 +42,11 @@ def test_spellings_of_one_value_share_a_key(same):
     "different",
     [
         ["12", "1 2", "1,2", "21"],
+        ["1  2", "12"],
+        ["5, 120", "5120"],
+        ["5", r"5\text{ cm}", r"5\text{ cm}^2", r"5\text{ m}"],
+        ["2i", "2"],
+        [r"2\mathrm{i}", "2"],
         [r"\pi r", r"\pir"],
         ["(1,2)", "[1,2]", r"\{1,2\}", "1,2"],
         ["50%", "50", "5"],

@@ -9,21 +9,35 @@ from ponderosa.grading.wording import same_wording
     [
         ("Evelyn", "evelyn", True),
         ("New York", "new york", True),
-        ("yes", "no", False),
+        ("an ellipse", "Ellipse", True),
+        ("north", "south", False),
+        ("xy", "yx", None),
+        ("B", "(B) 12", True),
+        ("B", "(C) 12", False),
+        ("(B)(C)", "(B)(D)", None),
         ("March 5, 2024", "2024-03-05", True),
         ("5th March 2024", "Mar. 5 2024", True),
         ("March 5, 2024", "2024-05-03", False),
-        ("5 cm", "5", True),
-        ("5 cm", "5 m", False),
-        ("12.5 dollars", "25/2", True),
-        ("12 dollars", "25/2", False),
-        ("5x", "5", None),
+        ("March 5, 2024", "3/5/2024", True),
+        ("March 5", "5th March", True),
+        ("March 5", "March 6", False),
+        ("12:30 p.m", "12:30 PM", True),
+        ("12:30 p.m", "12:30", True),
+        ("3 pm", "15:00", True),
+        ("3:00 a.m", "3:00 p.m", False),
+        ("3:00 p.m", "3:01 p.m", False),
+        ("12:00 a.m", "0:00", True),
+        ("3:15", "15:15", None),
+        ("5 cm", "5", None),
         ("x", "X", None),
+        ("ACB", "ABC", False),
+        ("ABC", "ABC", True),
+        ("AB", "BA", None),
         ("\\pi", "3", None),
         ("x+1", "1+x", None),
     ],
 )
-def test_words_units_and_dates(a: str, b: str, same: bool | None) -> None:
+def test_words_dates_and_times(a: str, b: str, same: bool | None) -> None:
     assert same_wording(a, b) is same
     assert same_wording(b, a) is same
 

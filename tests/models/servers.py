@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Self
 
 from aiohttp import web
@@ -11,10 +11,21 @@ Handler = Callable[[web.Request, dict[str, Any]], Awaitable[web.StreamResponse |
 
 
 class Server:
-    """Answers POST requests as `handler` says, which gets the body too; lists one model, `m`. Keeps the bodies."""
+    """Answers POST requests as `handler` says, which gets the body too, and GET requests by `pages`; lists one model,
+    `m`, of the folder `root`, unless they say otherwise. Keeps the bodies.
+    """
 
-    def __init__(self, handler: Handler, owned_by: str = "vllm", port: int = 0) -> None:
-        self._handler, self._owned_by, self.port = handler, owned_by, port
+    def __init__(
+        self,
+        handler: Handler,
+        owned_by: str = "vllm",
+        port: int = 0,
+        root: str = "",
+        pages: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._handler, self.port = handler, port
+        listed = {"/v1/models": {"data": [{"id": "m", "owned_by": owned_by, "root": root}]}}
+        self._pages = listed | dict(pages or {})
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.most_at_once = self._now = 0
@@ -38,7 +49,7 @@ class Server:
 
     async def _start(self) -> None:
         app = web.Application()
-        app.router.add_get("/v1/models", self._models)
+        app.router.add_get("/{path:.*}", self._get)
         app.router.add_post("/{path:.*}", self._post)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
         await self._runner.setup()
@@ -46,8 +57,10 @@ class Server:
         await site.start()
         self.port = self._runner.addresses[0][1]
 
-    async def _models(self, request: web.Request) -> web.Response:
-        return web.json_response({"data": [{"id": "m", "owned_by": self._owned_by}]})
+    async def _get(self, request: web.Request) -> web.Response:
+        if request.path not in self._pages:
+            raise web.HTTPNotFound
+        return web.json_response(self._pages[request.path])
 
     async def _post(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from ponderosa.core import BackendError
-from ponderosa.models.sampling import draw, log_probabilities, uniforms
+from ponderosa.models.transformers.sampling import draw, log_probabilities, uniforms
 
 WEIGHTS = np.array([0.5, 0.0, 0.2, 0.15, 0.1, 0.05])
 """Of the tokens 0 to 5; token 1 is impossible."""

@@ -10,8 +10,8 @@ import pytest
 from aiohttp import web
 
 from ponderosa.core import BackendError, PonderosaError, RefusedError
-from ponderosa.models import endpoints
-from ponderosa.models.endpoints import Endpoints, EndpointSettings
+from ponderosa.models.served import endpoints
+from ponderosa.models.served.endpoints import Endpoints, EndpointSettings
 
 from .servers import Server, drop
 

@@ -1,15 +1,17 @@
 """A checkpoint in this process by its name and options."""
 
 import asyncio
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import transformers
 
 from ponderosa.core import CodeFormat, PonderosaError, Prompt, Sampling
 from ponderosa.models import load_policy, load_reward
-from ponderosa.models.transformers_policy import _chat_head
+from ponderosa.models.text import chat_head
 from ponderosa.sapling import base_path
 
 FORMAT = CodeFormat()
@@ -36,6 +38,15 @@ def test_a_chat_is_asked_in_the_models_own_template() -> None:
     assert ask(str(base_path()), chat) != said
 
 
+def test_loading_draws_nothing_among_what_a_command_shows(
+    policy_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    transformers.utils.logging.enable_progress_bar()
+    load_policy(str(policy_folder)).close()
+    printed = capsys.readouterr()
+    assert printed.out + printed.err == ""
+
+
 def test_what_a_tokenizer_puts_at_the_start_of_every_text_is_not_there_twice() -> None:
     def template(turn: list[dict[str, str]], **_: Any) -> str:
         return f"<s>[{turn[0]['content']}]"
@@ -46,8 +57,8 @@ def test_what_a_tokenizer_puts_at_the_start_of_every_text_is_not_there_twice() -
 
     adds = Tokenizer(apply_chat_template=template, bos_token="<s>", start=[1])
     adds_nothing = Tokenizer(apply_chat_template=template, bos_token="<s>", start=[])
-    assert _chat_head(adds, "hm") == "[hm]"
-    assert _chat_head(adds_nothing, "hm") == "<s>[hm]"
+    assert chat_head(adds, "hm") == "[hm]"
+    assert chat_head(adds_nothing, "hm") == "<s>[hm]"
 
 
 @pytest.mark.parametrize(
@@ -69,3 +80,25 @@ def test_wrong_options_are_said(policy_folder: Path, options: str, message: str)
 def test_a_reward_model_has_no_interface_to_choose() -> None:
     with pytest.raises(PonderosaError, match="has no option api: choose of device, dtype"):
         load_reward(f"{base_path()}?api=chat", FORMAT)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("engine=mlx", "the option engine is one of transformers, vllm"),
+        ("engine=vllm&api=soap", "the option api is one of completions, chat"),
+        ("engine=vllm&device=cpu", "has no option device: choose of engine, api, dtype"),
+        ("engine=vllm&max_model_len=1k", "the option max_model_len is a whole number, not '1k'"),
+        ("engine=vllm&gpu_memory_utilization=most", "the option gpu_memory_utilization is a number, not 'most'"),
+    ],
+)
+def test_what_is_wrong_with_an_engine_is_said(options: str, message: str) -> None:
+    with pytest.raises(PonderosaError, match=message):
+        load_policy(f"{base_path()}?{options}")
+
+
+def test_without_vllm_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "vllm", None)
+    monkeypatch.delitem(sys.modules, "ponderosa.models.vllm_policy", raising=False)
+    with pytest.raises(PonderosaError, match="pip install vllm"):
+        load_policy(f"{base_path()}?engine=vllm")

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ponderosa.models.prefix_cache import BLOCK, PrefixCache
+from ponderosa.models.transformers.prefix_cache import BLOCK, PrefixCache
 
 LAYERS, HEADS, DIM = 2, 1, 2
 BLOCK_BYTES = 4 * LAYERS * 2 * HEADS * BLOCK * DIM

@@ -78,8 +78,8 @@ def test_a_grader_knows_the_verdicts_of_its_table_and_no_others(tmp_path: Path) 
     problem = Problem("p", "Q")
     assert asyncio.run(grader.grade("1", problem)).correct
     assert not asyncio.run(grader.grade("2", problem)).correct
-    assert asyncio.run(grader.equivalent("1", "1"))
-    assert not asyncio.run(grader.equivalent("1", "1.0"))
+    assert asyncio.run(grader.equivalent("1", "1", problem))
+    assert not asyncio.run(grader.equivalent("1", "1.0", problem))
     with pytest.raises(BackendError, match="no answer that reads"):
         asyncio.run(grader.grade("3", problem))
 

@@ -1,6 +1,7 @@
 """A policy behind OpenAI's interface, against servers of several kinds."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from aiohttp import web
 
 from ponderosa.core import Completion, Ended, PonderosaError, Prompt, RefusedError, Sampling
 from ponderosa.models import Spec, load_policy
-from ponderosa.models.served_policy import CONTINUE, ServedPolicy
+from ponderosa.models.served.policy import CONTINUE, ServedPolicy
 
 from .servers import Handler, Server
 
@@ -62,6 +63,8 @@ def test_vllm_is_asked_for_n_samples_at_once_and_says_how_each_ended() -> None:
         "temperature": 0.7,
         "top_p": 0.9,
         "top_k": 40,
+        "min_p": 0.0,
+        "repetition_penalty": 1.0,
         "seed": 5,
         "stop": ["<end>", "\n"],
         "skip_special_tokens": False,
@@ -87,6 +90,35 @@ def test_where_the_stop_is_not_named_it_is_left_to_the_format() -> None:
         assert set(server.bodies[0]) == {"model", "prompt", "n", "max_tokens", "temperature", "top_p", "seed", "stop"}
         with pytest.raises(PonderosaError, match="takes no top_k"):
             propose(server, sampling=Sampling(top_k=5))
+
+
+def test_transformers_serve_is_told_to_sample_and_asked_once_a_sample() -> None:
+    """Its list of models is of what was downloaded, and its texts end with the stop."""
+
+    async def one(request: web.Request, body: dict[str, Any]) -> dict[str, Any]:
+        return {"choices": [choice(0, f"{body['seed']}<end>")], "usage": {"prompt_tokens": 3, "completion_tokens": 2}}
+
+    pages = {
+        "/v1/models": {"data": [{"id": "other", "owned_by": "someone"}]},
+        "/openapi.json": {"paths": ["/load_model"]},
+    }
+    with Server(one, pages=pages) as server:
+        found = propose(server, 2, Sampling(0.7, top_k=20, stop=("<end>",)), "?model=some/folder")
+        assert found == [Completion(str(seed), Ended.STOP, "<end>", 2, 3, read) for seed, read in ((5, 0), (6, 0))]
+        assert {body["model"] for body in server.bodies} == {"some/folder"}
+        assert [body["n"] for body in server.bodies] == [1, 1]
+        assert not {"top_k", "min_p"} & set(server.bodies[0])  # it refuses fields that it does not know
+        config = {"do_sample": True, "top_k": 20, "repetition_penalty": 1.0}
+        assert json.loads(server.bodies[0]["generation_config"]) == config
+        propose(server, 1, Sampling(0.0), "?model=some/folder")
+        assert json.loads(server.bodies[-1]["generation_config"])["do_sample"] is False
+
+
+@pytest.mark.parametrize(("family", "off"), [("vllm", -1), ("sglang", -1), ("llamacpp", 0)])
+def test_what_the_server_would_do_by_default_is_switched_off(family: str, off: int) -> None:
+    with Server(completions(choice(0, "a")), owned_by=family) as server:
+        propose(server, sampling=Sampling())
+        assert (server.bodies[0]["top_k"], server.bodies[0]["min_p"]) == (off, 0.0)
 
 
 def test_a_server_that_gives_one_sample_is_asked_as_often_as_needed_with_other_seeds() -> None:

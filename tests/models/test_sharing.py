@@ -9,9 +9,9 @@ import torch
 import transformers
 
 from ponderosa.core import CodeFormat, Prompt, Sampling
-from ponderosa.models.transformers_policy import TransformersPolicy
-from ponderosa.models.transformers_reward import TransformersReward
-from ponderosa.models.transformers_sharing import share_prefixes
+from ponderosa.models.transformers.policy import TransformersPolicy
+from ponderosa.models.transformers.reward import TransformersReward
+from ponderosa.models.transformers.sharing import share_prefixes
 
 SMALL = {
     "hidden_size": 32,
@@ -99,7 +99,7 @@ def test_a_reward_that_cannot_share_scores_the_same(
         return [one.values for one in values]
 
     shared = scores()
-    monkeypatch.setattr("ponderosa.models.transformers_sharing._obstacle", lambda model: "of this test")
+    monkeypatch.setattr("ponderosa.models.transformers.sharing._obstacle", lambda model: "of this test")
     plain = scores()
     assert "(of this test)" in caplog.text
     assert [len(values) for values in plain] == [2, 1]

@@ -10,11 +10,11 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ponderosa.core import BackendError, Completion, Ended, PonderosaError, Prompt, Sampling, derive_seed
+from ponderosa.core import BackendError, Completion, Ended, PonderosaError, Prompt, RefusedError, Sampling, derive_seed
 from ponderosa.models import load_policy
-from ponderosa.models.prefix_cache import BLOCK
-from ponderosa.models.transformers_plain import PlainGeneration
-from ponderosa.models.transformers_policy import TransformersPolicy
+from ponderosa.models.transformers.plain import PlainGeneration
+from ponderosa.models.transformers.policy import TransformersPolicy
+from ponderosa.models.transformers.prefix_cache import BLOCK
 
 GREEDY = Sampling(temperature=0.0, max_tokens=24)
 HOT = Sampling(temperature=1.0, max_tokens=24)
@@ -183,13 +183,13 @@ def test_the_context_cuts_a_sample_off(policy: TransformersPolicy, tokenizer: An
     assert (completion.tokens, completion.ended) == (room, Ended.LENGTH)
 
 
-def test_a_prompt_that_fills_the_context_is_an_error_and_others_are_served(policy: TransformersPolicy) -> None:
+def test_a_prompt_that_fills_the_context_is_refused_and_others_are_served(policy: TransformersPolicy) -> None:
     async def both() -> list[Any]:
         requests = (policy.propose(Prompt("", text), 1, GREEDY, 0) for text in ("Ann " * 300, TEXTS[0]))
         return await asyncio.gather(*requests, return_exceptions=True)
 
     failed, served = asyncio.run(both())
-    assert isinstance(failed, BackendError)
+    assert isinstance(failed, RefusedError)
     assert "leaves no room to generate in the model's context of 256" in str(failed)
     assert len(served) == 1
 
@@ -294,10 +294,15 @@ def test_load_policy_serves_a_folder(policy_folder: Path, expected: list[str]) -
 def test_a_folder_that_is_missing_or_holds_no_model_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(PonderosaError, match=r"there is no checkpoint at .*nowhere: name a folder"):
         load_policy(str(tmp_path / "nowhere"))
-    with pytest.raises(PonderosaError, match="cannot load the checkpoint"):
+    with pytest.raises(PonderosaError, match=r"holds no checkpoint \(no config.json\)"):
         load_policy(str(tmp_path))
 
 
 def test_a_model_without_its_tokenizer_is_one_clear_line(llama: Callable[..., Any]) -> None:
     with pytest.raises(PonderosaError, match="needs its tokenizer"):
         TransformersPolicy(llama())
+
+
+def test_a_reward_model_is_no_policy(reward_folder: Path) -> None:
+    with pytest.raises(PonderosaError, match="is a reward model: name a policy"):
+        TransformersPolicy(reward_folder)

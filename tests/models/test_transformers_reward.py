@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ponderosa.core import BackendError, CodeFormat, PonderosaError, Scored
 from ponderosa.core import Path as StepPath
 from ponderosa.models import load_reward
-from ponderosa.models.transformers_reward import TransformersReward
+from ponderosa.models.transformers.reward import TransformersReward
 
 FORMAT = CodeFormat()
 STEPS = [f"\n# Step {i}: Ann has {i} apples\nx = {i}\n<end_of_step>" for i in range(4)]

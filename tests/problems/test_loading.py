@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ponderosa.core import PonderosaError, Problem
+from ponderosa.core import Kind, PonderosaError, Problem
 from ponderosa.problems import BENCHMARKS, load_problems
 
 SHARED = Path(__file__).parents[3] / "shared" / "benchmarks"
@@ -62,6 +62,22 @@ def test_the_answer_alone_is_taken(tmp_path: Path, written_as: object, answer: s
     assert load_problems(str(path)).problems[0].answer == answer
 
 
+@pytest.mark.parametrize("suffix", [".json", ".jsonl", ".csv"])
+def test_a_byte_order_mark_and_line_ends_of_windows_do_not_matter(tmp_path: Path, suffix: str) -> None:
+    path = written(tmp_path / f"p{suffix}", ROWS)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"}\n", b"}\r\n"))
+    assert load_problems(str(path)).problems == [
+        Problem("0", "What is 1 + 1?", "2"),
+        Problem("1", "What is\n2 + 2?", "4"),
+    ]
+
+
+def test_an_answer_that_is_not_a_number_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "p.jsonl"
+    path.write_text('{"question": "a", "answer": NaN}')
+    assert load_problems(str(path)).problems == [Problem("0", "a")]
+
+
 def test_what_is_odd_is_counted_and_named(tmp_path: Path) -> None:
     rows = [{"id": i, "question": question, "answer": "1"} for i, question in enumerate(["a", "a", "b" * 30_000])]
     path = written(tmp_path / "p.jsonl", [*rows, {"id": "x", "question": "c", "answer": ""}])
@@ -85,6 +101,14 @@ def test_what_is_odd_is_counted_and_named(tmp_path: Path) -> None:
         ('{"question": "a"}', "?limit=0", "holds no problems"),
         ("", "", "holds no problems"),
         ('{"id": 1, "question": "a"}\n{"id": 1, "question": "b"}', "", "two problems have one id"),
+        ("[" * 100_000, "", "line 1: not a problem"),
+        (r'{"question": "half a character: \ud800"}', "", "line 1: not a problem"),
+        (json.dumps({"question": "a", "choices": list(range(27))}), "", "line 1: 27 choices; at most 26 have a letter"),
+        (
+            '{"question": "a", "choices": {"text": ["b", "c"], "label": ["B"]}}',
+            "",
+            "line 1: the choices cannot be read",
+        ),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path: Path, text: str, options: str, message: str) -> None:
@@ -98,6 +122,8 @@ def test_what_is_wrong_is_said(tmp_path: Path, text: str, options: str, message:
     [
         ("p.json", "{}", "a list of objects is expected"),
         ("p.json", "[", "is not JSON"),
+        ("p.json", "[" * 100_000, "is not JSON"),
+        ("p.csv", f"question\n{'a' * 200_000}", "cannot read the problem file"),
         ("p.parquet", "what", "is not a Parquet file"),
         ("p.txt", "what", "there are no problems named"),
     ],
@@ -114,6 +140,9 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(PonderosaError, match=r"or one of gsm8k, math, math500, aime24"):
         load_problems("amie24")
     with pytest.raises(PonderosaError, match=r"holds no aime24: a file aime24\.json"):
+        load_problems("aime24", tmp_path)
+    (tmp_path / "aime24.jsonl").write_bytes(b"\xff")
+    with pytest.raises(PonderosaError, match="cannot read the problem file"):
         load_problems("aime24", tmp_path)
 
 
@@ -144,3 +173,22 @@ def test_a_family_of_reasoning_gym_is_the_same_for_the_same_seed() -> None:
 def test_benchmarks_are_found_in_a_folder_of_copies(name: str, count: int) -> None:
     assert name in BENCHMARKS
     assert len(load_problems(name, SHARED).problems) == count
+
+
+def test_proofs_are_told_by_an_option_or_by_each_row_and_lack_no_answer(tmp_path: Path) -> None:
+    rows = [{"problem": "Prove it."}, {"problem": "Prove that.", "answer": "As \\boxed{1}, so it is."}]
+    loaded = load_problems(f"{written(tmp_path / 'p.jsonl', rows)}?kind=proof")
+    assert loaded.problems == [
+        Problem("0", "Prove it.", kind=Kind.PROOF),
+        Problem("1", "Prove that.", "As \\boxed{1}, so it is.", kind=Kind.PROOF),
+    ]
+    assert loaded.notes == []
+    rows = [{"problem": "Prove it.", "kind": "proof"}, {"problem": "What is 1 + 1?", "answer": "2"}]
+    loaded = load_problems(str(written(tmp_path / "q.jsonl", rows)))
+    assert [problem.kind for problem in loaded.problems] == [Kind.PROOF, Kind.MATH]
+
+
+def test_a_column_of_other_kinds_is_somebody_elses_and_can_be_overruled(tmp_path: Path) -> None:
+    path = written(tmp_path / "p.jsonl", [{"problem": "Prove it.", "kind": "riddle"}])
+    assert load_problems(str(path)).problems[0].kind is Kind.MATH
+    assert load_problems(f"{path}?kind=proof").problems[0].kind is Kind.PROOF

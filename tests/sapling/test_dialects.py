@@ -1,11 +1,16 @@
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ponderosa.core import PonderosaError
 from ponderosa.core.format import CodeFormat, boxed_answer
 from ponderosa.sapling import problem_at
-from ponderosa.sapling.dialects import DIALECTS, code_document, noisy_steps, right_steps, step_texts, wrong_rate
+from ponderosa.sapling.corpora import CORPORA, corpus
+from ponderosa.sapling.corpus import document
+from ponderosa.sapling.dialects import code_document, noisy_steps, right_steps, step_texts, wrong_rate
+from ponderosa.sapling.thinking import RESULT_WEIGHT
 from ponderosa.sapling.world import KINDS
 
 places = st.tuples(st.sampled_from(["corpus", "test"]), st.integers(0, 9), st.integers(0, 10**6))
@@ -31,14 +36,31 @@ def test_right_solutions_run_to_the_answer_in_python(place):
     assert [str(value) for value in printed] == [problem.answer]
 
 
-@given(places, st.integers())
-def test_loss_weights_read_little_and_never_learn_the_output(place, seed):
-    problem = problem_at(*place)
-    for dialect in DIALECTS.values():
-        segments = dialect(problem, random.Random(seed))
-        assert segments[0].weight == 0.1
-        assert all(0 <= s.weight <= 1 for s in segments)
-        assert all(s.weight == 0 for s in segments if "<output>" in s.text)
+@given(st.sampled_from(sorted(CORPORA)), st.integers(0, 10**6))
+def test_loss_weights_read_little_and_never_learn_the_output(name, index):
+    prompt, *rest = document(1, index, name)
+    assert prompt.weight == 0.1
+    assert {segment.weight for segment in rest} <= {0.0, 1.0, RESULT_WEIGHT}
+    assert all(segment.weight == 0 for segment in rest if "<output>" in segment.text)
+
+
+def test_a_corpus_mixes_its_dialects_by_their_parts():
+    texts = ["".join(segment.text for segment in document(2, i, "polyglot")) for i in range(400)]
+    shares = {
+        "code": sum("<code>" in text and "(A)" not in text for text in texts) / len(texts),
+        "choice": sum("<code>" in text and "(A)" in text for text in texts) / len(texts),
+        "think": sum("</think> <answer>" in text for text in texts) / len(texts),
+        "program": sum("def solve" in text for text in texts) / len(texts),
+    }
+    parts = {dialect: source.parts for dialect, source in CORPORA["polyglot"].sources.items()}
+    assert sum(shares.values()) == pytest.approx(1)
+    for dialect, share in shares.items():
+        assert share == pytest.approx(parts[dialect] / sum(parts.values()), abs=0.08)
+
+
+def test_a_corpus_that_is_not_known_names_those_that_are():
+    with pytest.raises(PonderosaError, match="code, polyglot"):
+        corpus("latin")
 
 
 def test_how_often_a_sentence_is_solved_wrongly_depends_on_kind_and_phrasing_alone():

@@ -10,7 +10,8 @@ import pytest
 
 from ponderosa.core import PonderosaError
 from ponderosa.core.format import ASSISTANT, MARKERS, USER
-from ponderosa.sapling import base_path, problem_at
+from ponderosa.sapling import BASES, base_path, problem_at
+from ponderosa.sapling.corpora import corpus
 from ponderosa.sapling.corpus import batches, document, encode
 from ponderosa.sapling.pretrain import Pretraining, pretrain, rate_at
 from ponderosa.sapling.tokenizer import train_tokenizer
@@ -36,6 +37,21 @@ def test_markers_names_and_digits_are_single_tokens(tokenizer):
     for name in NAMES:
         assert len(tokenizer.encode(f" {name}")) == len(tokenizer.encode(f" {name.lower()}")) == 1
     assert len(tokenizer.encode(" 4711")) == 4
+
+
+def test_the_tokenizer_of_many_dialects_keeps_to_the_same_rules(tmp_path):
+    read = corpus("polyglot")
+    documents = ["".join(s.text for s in document(0, i, "polyglot")) for i in range(300)]
+    tokenizer = train_tokenizer(documents, NAMES + OBJECTS, read.vocabulary, read.fixed)
+    for text in (*read.fixed, "<answer>", *NAMES, *(f" {name.lower()}" for name in NAMES), "\n\n"):
+        assert len(tokenizer.encode(text)) == 1
+    assert len(tokenizer.encode(" 4711")) == 4
+    for i in range(300, 340):
+        ids, weights = encode(tokenizer, 0, i, "polyglot")
+        text = "".join(segment.text for segment in document(0, i, "polyglot"))
+        assert ids == [*tokenizer.encode(text), tokenizer.eos_token_id]  # pieces and the whole are cut alike
+        assert len(ids) == len(weights) < 700
+        assert tokenizer.decode(ids[:-1]) == text
 
 
 def test_the_chat_template_is_the_prompt_of_the_format(tokenizer):
@@ -74,13 +90,38 @@ def test_rates_rise_and_fall_to_zero():
     assert factors[peak:] == sorted(factors[peak:], reverse=True)
 
 
+def test_a_loss_that_is_not_finite_ends_the_run_and_saves_nothing(tmp_path, monkeypatch):
+    import torch
+    import torch.distributed as distributed
+
+    from ponderosa.sapling import pretrain as module
+
+    settings = Pretraining(tokens=4096, size="tiny", tokenizer="sapling", processes=1, batch_tokens=512, save_every=0)
+
+    def gone(model, batch):
+        return sum(parameter.sum() for parameter in model.parameters()) * torch.nan
+
+    monkeypatch.setattr(module, "weighted_loss", gone)
+    try:
+        with pytest.raises(PonderosaError, match="not finite after 0 tokens"):
+            module._train(0, tmp_path, settings, tmp_path / "rendezvous")
+    finally:
+        distributed.destroy_process_group()
+    assert not (tmp_path / module.STATE).exists()
+
+
+def test_no_tokens_are_no_training(tmp_path):
+    with pytest.raises(PonderosaError, match="at least 1 token"):
+        pretrain(tmp_path, Pretraining(tokens=0))
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.slow
 def test_a_killed_run_resumes_and_ends_in_a_checkpoint(tmp_path):
     command = (
-        "from pathlib import Path; from ponderosa.sapling.pretrain import *; import ponderosa.sapling.pretrain as p\n"
-        "p.AUDITED = 20\n"
+        "from pathlib import Path; from ponderosa.sapling.pretrain import *\n"
         f"if __name__ == '__main__': pretrain(Path({str(tmp_path)!r}), "
-        "Pretraining(tokens=60_000, batch_tokens=1024, save_every=0))"
+        "Pretraining(tokens=60_000, batch_tokens=1024, audited=20, save_every=0))"
     )
     script = tmp_path / "make.py"
     script.write_text(command)
@@ -97,14 +138,15 @@ def test_a_killed_run_resumes_and_ends_in_a_checkpoint(tmp_path):
         pretrain(tmp_path, Pretraining(tokens=70_000, batch_tokens=1024))
 
 
-def test_the_base_that_ships_is_small_and_reads():
+@pytest.mark.parametrize("name", BASES)
+def test_a_base_that_ships_is_small_and_reads(name):
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from ponderosa.sapling.audit import audit
 
     torch.set_num_threads(1)
-    path = base_path()
+    path = base_path(name)
     assert sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) <= 6_000_000
     model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
     result = audit(model, AutoTokenizer.from_pretrained(path), [problem_at("test", 77, i) for i in range(24)])

@@ -3,14 +3,20 @@ from fractions import Fraction
 
 import pytest
 
-from ponderosa.core import Outcome, Problem, Tree, Verdict
-from ponderosa.search import ANSWER_RULES, Choice, TreeVotes, merge_answers, trajectory_score, tree_votes
+from ponderosa.core import Outcome, Tree
+from ponderosa.search import (
+    ANSWER_RULES,
+    BeamSettings,
+    Choice,
+    SearchSettings,
+    TreeVotes,
+    merge_answers,
+    trajectory_score,
+    tree_votes,
+)
 
 
 class Fractions:
-    async def grade(self, answer: str, problem: Problem) -> Verdict:
-        return Verdict(await self.equivalent(answer, problem.answer or ""))
-
     async def equivalent(self, a: str, b: str) -> bool:
         return Fraction(a) == Fraction(b)
 
@@ -26,7 +32,7 @@ def samples(*answers: tuple[str, float]) -> Tree:
 
 
 def choose(rule: str, tree: Tree, aggregation: str = "last") -> Choice | None:
-    return asyncio.run(ANSWER_RULES[rule](tree, Fractions(), aggregation))
+    return asyncio.run(ANSWER_RULES[rule](tree, Fractions().equivalent, aggregation))
 
 
 def test_equivalent_answers_are_merged() -> None:
@@ -81,7 +87,17 @@ def test_several_trees_vote_by_their_best_terminals():
         return made
 
     trees = [tree("1", 0.9), tree("2", 0.2), tree("2", 0.1), tree("2", 0.0), tree("3", -0.9)]
-    votes = asyncio.run(tree_votes(trees, Fractions()))
+    votes = asyncio.run(tree_votes(trees, Fractions().equivalent))
     assert (votes.majority, votes.weighted) == ("2", "2")
-    assert asyncio.run(tree_votes(trees, Fractions(), top=1)).majority == "1"
-    assert asyncio.run(tree_votes([Tree("p", "?")], Fractions())) == TreeVotes(None, None)
+    assert asyncio.run(tree_votes(trees, Fractions().equivalent, top=1)).majority == "1"
+    assert asyncio.run(tree_votes([Tree("p", "?")], Fractions().equivalent)) == TreeVotes(None, None)
+
+
+def test_one_aggregation_can_be_set_for_all_searches_and_choices() -> None:
+    before = SearchSettings(beam=BeamSettings(width=3))
+    after = before.aggregated("product")
+    assert {after.aggregation, after.mcts.aggregation, after.beam.aggregation, after.playouts.aggregation} == {
+        "product"
+    }
+    assert after.revision.aggregation == "product"
+    assert (after.beam.width, after.sample) == (3, before.sample)

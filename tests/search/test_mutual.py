@@ -2,11 +2,22 @@
 
 import asyncio
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
-from ponderosa.core import Completion, Outcome, PonderosaError, Prompt, RefusedError, Sampling, Tree
+from ponderosa.core import (
+    Completion,
+    Outcome,
+    Path,
+    PonderosaError,
+    Prompt,
+    RefusedError,
+    Sampling,
+    Scored,
+    Tree,
+)
 from ponderosa.core.plain_formats import TextFormat
 from ponderosa.search import ANSWER_RULES, Backends, Choice, MutualSettings, mutual
 from ponderosa.search.actions import NEXT, Action, context, subquestion_of
@@ -84,8 +95,8 @@ def test_the_discriminator_agrees_with_what_it_would_say_itself() -> None:
     ends = [tree.nodes[end] for end in tree.answered()]
     assert {(n.answer, n.value) for n in ends} == {("4", 1.0), ("5", -1.0)}
     assert 0 < tree.usage.discriminator_tokens < tree.usage.generated_tokens
-    majority = asyncio.run(ANSWER_RULES["majority"](tree, SameText()))
-    choice = asyncio.run(ANSWER_RULES["mutual"](tree, SameText()))
+    majority = asyncio.run(ANSWER_RULES["majority"](tree, SameText().equivalent))
+    choice = asyncio.run(ANSWER_RULES["mutual"](tree, SameText().equivalent))
     assert isinstance(majority, Choice)
     assert isinstance(choice, Choice)
     assert (majority.answer, choice.answer) == ("5", "4")
@@ -96,7 +107,7 @@ def test_where_all_agree_the_discriminator_is_not_asked() -> None:
     second = WordsPolicy(5)
     tree = run(backends(WordsPolicy(4), second))
     assert second.asked == []
-    choice = asyncio.run(ANSWER_RULES["mutual"](tree, SameText()))
+    choice = asyncio.run(ANSWER_RULES["mutual"](tree, SameText().equivalent))
     assert choice is not None
     assert choice.answer == "4"
 
@@ -104,7 +115,7 @@ def test_where_all_agree_the_discriminator_is_not_asked() -> None:
 def test_if_nothing_survives_all_count() -> None:
     tree = run(backends(WordsPolicy(4, 4, 4, 5), WordsPolicy(7)))
     assert {tree.nodes[end].value for end in tree.answered()} == {-1.0}
-    choice = asyncio.run(ANSWER_RULES["mutual"](tree, SameText()))
+    choice = asyncio.run(ANSWER_RULES["mutual"](tree, SameText().equivalent))
     assert choice is not None
     assert choice.answer == "4"
 
@@ -161,3 +172,47 @@ def test_the_budget_is_that_of_both_models() -> None:
     assert cut.usage.policy_calls == calls
     assert len(list(cut.answered())) == len(list(whole.answered()))
     assert {cut.nodes[end].value for end in cut.answered()} == {None}  # half a discrimination tells nothing apart
+
+
+class BoxJudge:
+    """Says of whole solutions that those with a 5 are wrong; keeps what it was asked."""
+
+    def __init__(self, *, reads: bool = True) -> None:
+        self.reads = reads
+        self.asked: list[Path] = []
+
+    async def score(self, paths: Sequence[Path], *, last_only: bool = False) -> list[Scored]:
+        assert last_only
+        self.asked += paths
+        if not self.reads:
+            return [Scored((0.0,), 20, unread=True) for _ in paths]
+        return [Scored((-1.0 if "boxed{5}" in "".join(steps) else 1.0,), 20) for _, steps in paths]
+
+
+def test_a_judge_as_discriminator_says_which_whole_solutions_are_right() -> None:
+    judge = BoxJudge()
+    tree = run(replace(backends(WordsPolicy(5, 5, 5, 4)), discriminator=judge))
+    ends = list(tree.answered())
+    assert {(tree.nodes[end].answer, tree.nodes[end].value) for end in ends} == {("4", 1.0), ("5", -1.0)}
+    assert judge.asked == [("What is x?", context(tree, end)[1]) for end in ends]
+    choice = asyncio.run(ANSWER_RULES["mutual"](tree, SameText().equivalent))
+    assert choice is not None
+    assert choice.answer == "4"
+    assert tree.usage.discriminator_tokens == 0
+    assert (tree.usage.scored_steps, tree.usage.reward_tokens) == (len(ends), 20 * len(ends))
+
+
+def test_where_all_agree_no_judge_is_asked() -> None:
+    judge = BoxJudge()
+    run(replace(backends(WordsPolicy(4)), discriminator=judge))
+    assert judge.asked == []
+
+
+def test_a_judge_that_cannot_be_read_rejects_nothing_and_is_counted() -> None:
+    tree = run(replace(backends(WordsPolicy(5, 5, 5, 4)), discriminator=BoxJudge(reads=False)))
+    ends = list(tree.answered())
+    assert tree.usage.unread_scores == len(ends)
+    majority, choice = (asyncio.run(ANSWER_RULES[rule](tree, SameText().equivalent)) for rule in ("majority", "mutual"))
+    assert isinstance(choice, Choice)
+    assert isinstance(majority, Choice)
+    assert choice.answer == majority.answer == "5"

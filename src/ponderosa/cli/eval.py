@@ -1,54 +1,47 @@
 """`ponderosa eval` and `ponderosa compare`."""
 
-import asyncio
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from cyclopts import Parameter
 from rich.console import Console
 from rich.markdown import Markdown
 
+from ponderosa.api.evaluating import RESULTS, TABLE, asked, evaluate, evaluation_folder, summary
 from ponderosa.cli.problems import problems_of
 from ponderosa.core import PonderosaError
-from ponderosa.evaluation.accounting import Sizes
 from ponderosa.evaluation.statistics import paired_difference
-from ponderosa.evolution import Run
-from ponderosa.evolution.evaluating import PARTS, EvalRun, evaluate, results
-from ponderosa.evolution.recipe import assignment, parse
-from ponderosa.evolution.run import RECIPE, read_json, write_json, write_whole
-from ponderosa.models.size import parameters
-from ponderosa.search import METHODS, SampleSettings
-from ponderosa.view import accounting, curves
-from ponderosa.view.figures import save
+from ponderosa.evolution.run import read_json
+from ponderosa.evolution.settings import assignment
+from ponderosa.search import Aggregation
+from ponderosa.view import curves
 from ponderosa.view.progress import progress
-
-RESULTS = "results.json"
 
 
 def evaluation(
     problems: str,
     *,
-    policy: str,
-    out: Path,
+    model: str,
+    out: Path | None = None,
     reward: str | None = None,
     discriminator: str | None = None,
     outcome_reward: str | None = None,
-    methods: str | None = None,
-    budgets: str = "1,2,4,8,16",
+    method: str | None = None,
+    budgets: str | None = None,
     dev: str | None = None,
-    format: str = "rstar",
+    format: str | None = None,
     few_shot: Path | None = None,
     data_dir: Path | None = None,
     grader: str | None = None,
+    aggregation: Aggregation | None = None,
     candidates: int | None = None,
     temperature: float | None = None,
     max_depth: int | None = None,
     max_tokens: int | None = None,
-    seed: int = 0,
-    processes: int = 2,
-    concurrency: int = 256,
-    set: Annotated[list[str], Parameter(negative="")] = [],  # noqa: B006 - the option's name; never changed
+    seed: int | None = None,
+    processes: int | None = None,
+    concurrency: int | None = None,
+    set: list[str] | None = None,
 ) -> None:
     """Compare methods on the same problems and models: accuracy against tokens and FLOPs. The same command resumes.
 
@@ -57,32 +50,42 @@ def evaluation(
     problems
         Problems with answers: a file (.jsonl, .json, .csv, .parquet), a benchmark (aime24, math500, gsm8k, ...),
         reasoning-gym:FAMILY or hub:OWNER/NAME; options follow after ?, e.g. file.csv?question=COLUMN&limit=50
-        (docs/problems.md).
-    policy
-        Who proposes: a checkpoint, scripted:FILE, or a run of `ponderosa evolve`, which also brings its PPM.
+        (docs/problems.md). Or an evaluation recipe (recipes/eval/aime24.yaml, or eval/aime24 for a bundled one), which
+        names problems and settings; options go before what it says.
+    model
+        Who proposes: a run of `ponderosa evolve`, which also brings its PPM, a Hugging Face checkpoint, the address of
+        a server (http://host:port), or python:module:attribute.
     out
-        The folder of the evaluation.
+        The folder of the evaluation, by default runs/eval-PROBLEMS-MODEL. The same command resumes.
     reward
-        Who values steps: a checkpoint, or scripted:FILE.
+        Who values steps: a checkpoint, the address of a vLLM server, judge:POLICY (docs/judges.md) or
+        python:module:attribute; a PPM, or with ?kind=... another process reward model (docs/models.md).
     discriminator
-        A second policy, for mutual reasoning.
+        A second policy, for mutual reasoning, or judge:POLICY.
     outcome_reward
         Who values whole solutions in MCTS with simulations, where that is not the reward model of steps.
-    methods
+    method
         Of greedy, majority, best_of_n, weighted, adaptive, pooled, beam, dvts, particles, playouts, mcts, trees,
-        mutual, revision and long_chain, divided by commas; by default the first twelve that can be run.
+        mutual, revision, long_chain and python:module:attribute, divided by commas; by default the first twelve that
+        can be run.
     budgets
-        Samples, beams times candidates, particles, rollouts, attempts, or trees of a problem, divided by commas.
+        Samples, beams times candidates, particles, rollouts, attempts, or trees of a problem, divided by commas; by
+        default 1,2,4,8,16.
     dev
         Problems on which it is chosen how step values are aggregated and answers are read from trees.
     format
-        How steps are written: `rstar`, `text`, `fenced`, ...
+        How steps are written: `rstar`, `text`, `proof`, `program`, `fenced`, ...; by default as the run says, or
+        `rstar`.
     few_shot
         A text file that stands before every question.
     data_dir
         A folder with copies of benchmarks.
     grader
-        scripted:FILE, in place of the mathematical grader.
+        Who compares answers, in place of the grader of each problem's kind (docs/grading.md): judge:POLICY,
+        python:module:attribute or scripted:FILE.
+    aggregation
+        How step values become the score of a solution, in searches and when answers are chosen; by default what is
+        best on `dev`, else the last step's value (docs/search.md).
     candidates
         Samples for a step in tree searches.
     temperature
@@ -92,81 +95,51 @@ def evaluation(
     max_tokens
         Tokens of a completion.
     seed
-        The seed of all searches.
+        The seed of all searches, by default 0.
     processes
-        Worker processes.
+        Worker processes, by default 2.
     concurrency
-        Problems in flight in each of them.
+        Problems in flight in each of them, by default 256.
     set
         Any other setting of a search: `--set mcts.c=1.5 --set sample.top_p=0.9`, or of adaptive votes, `--set batch=4`.
     """
-    policy, reward, like = _models(policy, reward)
-    common = {"temperature": temperature, "max_depth": max_depth, "max_tokens": max_tokens, "candidates": candidates}
-    given = {key: value for key, value in common.items() if value is not None}
-    settings: dict[str, dict[str, Any]] = {
-        name: {key: value for key, value in given.items() if key in {f.name for f in fields(kind)}}
-        for name, kind in PARTS.items()
-    }
-    whole: dict[str, Any] = {}
-    for key, value in map(assignment, set):
-        part, dot, name = key.partition(".")
-        if key == "batch":
-            whole[key] = value
-            continue
-        if not dot or part not in settings:
-            raise PonderosaError(f"--set {key}: name a setting of a search, e.g. mcts.c or sample.top_p")
-        settings[part] = settings[part] | {name: value}
-    run = parse(
-        EvalRun,
-        {
-            "policy": policy,
-            "reward": reward,
-            "methods": _methods(methods, reward),
-            "budgets": _budgets(budgets),
-            "format": format,
-            "few_shot": few_shot.read_text(encoding="utf-8") if few_shot else "",
-            "grader": grader,
-            "seed": seed,
-            "discriminator": discriminator,
-            "outcome_reward": outcome_reward,
-            **{name: asdict(like[name]) | settings[name] for name in PARTS},
-            **whole,
-            "workers": {"processes": processes, "concurrency": concurrency},
-        },
-        "these settings",
-    )
-    run.check()
-    valued = None if outcome_reward else parameters(reward)  # tokens of two reward models have no one size
-    sizes = Sizes(parameters(policy), valued, parameters(discriminator))
-    tested, chosen_on = problems_of(problems, data_dir), problems_of(dev, data_dir) if dev else []
+    folder = out or evaluation_folder(problems, model)
+    recipe = asked(problems)
+    chosen_on = dev or recipe.dev
     console = Console()
-    with run.claim(out), progress(console) as shown:
-        measured = asyncio.run(evaluate(out, run, tested, chosen_on, shown))
-    found = results(out, run, measured, sizes)
-    write_json(out / RESULTS, found)
-    shown_table = curves.markdown(found)
-    text = f"{shown_table}\n{accounting.CAPTION}:\n\n{accounting.markdown(found['searches'])}"
-    write_whole(out / "table.csv", curves.table(found))
-    pictures = {
-        f"accuracy-by-{cost}": curves.picture(found, cost)
-        for cost in ("tokens", "flops")
-        if any(point[cost] for point in found["points"])
-    }
-    if found["by_aggregation"]:
-        text += f"\n{curves.BY_AGGREGATION}:\n\n{curves.by_aggregation(found)}"
-        pictures["accuracy-by-n"] = curves.overoptimisation(found)
-    for name, picture in pictures.items():
-        for suffix in ("svg", "png"):
-            save(picture, out / f"{name}.{suffix}")
-    write_whole(out / "table.md", text)
-    console.print(Markdown(shown_table))
+    with progress(console) as shown:
+        found = evaluate(
+            replace(recipe, problems=problems_of(recipe.problems, data_dir)),
+            policy=model,
+            out=folder,
+            reward=reward,
+            discriminator=discriminator,
+            outcome_reward=outcome_reward,
+            methods=_words(method) if method is not None else None,
+            budgets=_budgets(budgets) if budgets is not None else None,
+            dev=problems_of(chosen_on, data_dir) if chosen_on else None,
+            format=format,
+            few_shot=few_shot.read_text(encoding="utf-8") if few_shot else None,
+            grader=grader,
+            aggregation=aggregation,
+            candidates=candidates,
+            temperature=temperature,
+            max_depth=max_depth,
+            max_tokens=max_tokens,
+            settings=dict(map(assignment, set or ())),
+            seed=seed,
+            processes=processes,
+            concurrency=concurrency,
+            observer=shown,
+        )
+    console.print(Markdown(summary(found)))
     console.print(
         "Methods that only read samples share them, and a smaller number of samples is the first of the larger; so it "
         "is with rollouts of MCTS, and with trees that vote. Other searches are made anew for each budget."
     )
-    console.print(f"results: {out / RESULTS}\ntable:   {out / 'table.md'}")
-    for name in pictures:
-        console.print(f"picture: {out / name}.png")
+    console.print(f"results: {folder / RESULTS}\ntable:   {folder / TABLE}")
+    for picture in sorted(folder.glob("accuracy-by-*.png")):
+        console.print(f"picture: {picture}")
 
 
 def compare(first: Path, second: Path) -> None:
@@ -192,7 +165,11 @@ def compare(first: Path, second: Path) -> None:
         differences[point["method"], point["budget"]] = asdict(paired_difference(mine, others))
     if not differences:
         raise PonderosaError(f"{first} and {second} have no method at one budget in common")
-    Console().print(Markdown(curves.compared((str(first), str(second)), differences)))
+    console = Console()
+    console.print(Markdown(curves.compared((str(first), str(second)), differences)))
+    for path, found in ((first, before), (second, after)):
+        if curves.judged(found):
+            console.print(f"{path}: judged by a model, not checked")
 
 
 def _results(path: Path) -> dict[str, Any]:
@@ -202,39 +179,12 @@ def _results(path: Path) -> dict[str, Any]:
     return found
 
 
-def _models(policy: str, reward: str | None) -> tuple[str, str | None, dict[str, Any]]:
-    """The policy, the reward and the settings to start from: a run's last ones, where the policy is a run."""
-    like: dict[str, Any] = {name: kind() for name, kind in PARTS.items()} | {"sample": SampleSettings(temperature=0.7)}
-    path = Path(policy)
-    if not (path / RECIPE).exists():
-        return policy, reward, like
-    recipe = Run.recipe_of(path)
-    done = [number for number in range(len(recipe.rounds), 0, -1) if (path / f"round-{number}" / "policy").exists()]
-    if not done:
-        raise PonderosaError(f"the run {path} has no policy yet: go on with `ponderosa evolve`")
-    folder = path / f"round-{done[0]}"
-    search, asked = recipe.search, recipe.evaluation
-    like["sample"] = SampleSettings(
-        temperature=asked.temperature, max_depth=search.max_depth, max_tokens=asked.max_tokens
-    )
-    like["mcts"] = search
-    steps = {"temperature": search.temperature, "max_depth": search.max_depth, "max_tokens": search.max_tokens}
-    for name in ("beam", "particles", "playouts"):
-        like[name] = replace(like[name], **steps)
-    own = str(folder / "ppm") if (folder / "ppm").exists() else None
-    return str(folder / "policy"), reward or own, like
+def _words(text: str) -> list[str]:
+    return [word for word in map(str.strip, text.split(",")) if word]
 
 
-def _methods(text: str | None, reward: str | None) -> tuple[str, ...]:
-    if text is None:
-        plain = ("greedy", "majority", "best_of_n", "weighted", "adaptive", "pooled")
-        guided = ("beam", "dvts", "particles", "playouts", "mcts", "trees")
-        return tuple(name for name in (*plain, *guided) if reward is not None or not METHODS[name].needs)
-    return tuple(filter(None, (word.strip() for word in text.split(","))))
-
-
-def _budgets(text: str) -> tuple[int, ...]:
+def _budgets(text: str) -> list[int]:
     try:
-        return tuple(sorted({int(word) for word in text.split(",") if word.strip()}))
+        return list(map(int, _words(text)))
     except ValueError:
         raise PonderosaError(f"--budgets {text}: expected whole numbers divided by commas, e.g. 1,4,16") from None

@@ -1,37 +1,37 @@
 """`ponderosa search`."""
 
 import asyncio
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 from rich.console import Console
 
 from ponderosa.cli.problems import problems_of
 from ponderosa.core import Outcome, PonderosaError, Tree, Usage
-from ponderosa.evolution.recipe import assignment, parse
-from ponderosa.evolution.searching import FOREST, SearchRun, check, forests, run_search
+from ponderosa.evolution.grading import judged_by
+from ponderosa.evolution.searching import FOREST, SearchRun, forests, run_search, search_run
+from ponderosa.evolution.settings import assignment
 from ponderosa.forest import read_forest
-from ponderosa.search import PRESETS, check_needs
 from ponderosa.view.progress import progress
 
 
 def search(
     problems: str,
     *,
-    policy: str,
+    model: str,
     out: Path,
     preset: str | None = None,
     method: str | None = None,
     reward: str | None = None,
     discriminator: str | None = None,
     outcome_reward: str | None = None,
+    over: Path | None = None,
     grader: str | None = None,
     format: str | None = None,
     few_shot: Path | None = None,
     data_dir: Path | None = None,
-    judged: bool | None = None,
+    judged: Annotated[bool | None, Parameter(negative="--no-judged")] = None,
     candidates: int | None = None,
     rollouts: int | None = None,
     max_depth: int | None = None,
@@ -43,7 +43,7 @@ def search(
     seed: int = 0,
     processes: int = 2,
     concurrency: int = 256,
-    set: Annotated[list[str], Parameter(negative="")] = [],  # noqa: B006 - the option's name; never changed
+    set: list[str] | None = None,
 ) -> None:
     """Search problems and keep the trees. The same command goes on with a run that was stopped.
 
@@ -52,25 +52,34 @@ def search(
     problems
         A file (.jsonl, .json, .csv, .parquet), a benchmark (aime24, math500, gsm8k, ...), reasoning-gym:FAMILY or
         hub:OWNER/NAME; options follow after ?, e.g. file.csv?question=COLUMN&limit=50 (docs/problems.md).
-    policy
-        Who proposes: a Hugging Face checkpoint, the address of a server (http://host:port), or scripted:FILE.
+    model
+        Who proposes: a run of `ponderosa evolve`, which also brings its PPM, a Hugging Face checkpoint, the address of
+        a server (http://host:port), python:module:attribute, or scripted:FILE.
     out
         The run's folder.
     preset
         A search with all its settings, e.g. `rstar-math` or `rstar-official/sft_sample_mcts`.
     method
         A search with settings of your own: `sample`, `pooled`, `mcts`, `beam`, `particles`, `mcts_playouts`, `mutual`,
-        `revision` or `long_chain`; `mcts` if there is no preset.
+        `revision`, `long_chain`, `rollouts` (what steps are worth, docs/reward-models.md) or python:module:attribute;
+        `mcts` if there is no preset.
     reward
-        Who values steps: a checkpoint, the address of a vLLM server, or scripted:FILE.
+        Who values steps: a checkpoint, the address of a vLLM server, judge:POLICY (docs/judges.md),
+        python:module:attribute or scripted:FILE; a PPM, or with ?kind=... another process reward model
+        (docs/models.md).
     discriminator
-        A second policy, for mutual reasoning.
+        A second policy, for mutual reasoning, or judge:POLICY.
     outcome_reward
         Who values whole solutions in MCTS with simulations, where that is not the reward model of steps.
+    over
+        For `rollouts`: a folder of trees (`RUN/forest/tree-0`, `RUN/round-1/search/tree-0`) whose solutions are valued,
+        in place of drawn ones.
     grader
-        scripted:FILE, in place of the mathematical grader.
+        Who compares answers, in place of the grader of each problem's kind (docs/grading.md): judge:POLICY,
+        python:module:attribute or scripted:FILE.
     format
-        How steps are written: `rstar`, `text`, `fenced`, ...
+        How steps are written: `rstar`, `text`, `proof`, `program`, `fenced`, ...; by default as the preset or the run
+        says, or `rstar`.
     few_shot
         A text file that stands before every question.
     data_dir
@@ -102,39 +111,25 @@ def search(
     set
         Any other setting of the search: `--set c=1.5 --set temperature=0.7`.
     """
-    if preset is not None and preset not in PRESETS:
-        raise PonderosaError(f"there is no preset {preset}: choose one of {', '.join(PRESETS)}")
-    chosen = PRESETS[preset] if preset else None
-    name = method or (chosen.search if chosen else "mcts")
-    if chosen and method and method != chosen.search:
-        raise PonderosaError(f"the preset {preset} searches by {chosen.search}: leave --method out")
-    settings: dict[str, Any] = asdict(chosen.settings) if chosen else {}
     given = {"candidates": candidates, "rollouts": rollouts, "max_depth": max_depth, "parallel": parallel_rollouts}
-    settings |= {key: value for key, value in given.items() if value is not None}
-    settings |= dict(map(assignment, set))
-    if chosen:
-        check_needs(f"the preset {preset}", chosen.needs, {"reward": reward, "discriminator": discriminator}.get)
-    run = parse(
-        SearchRun,
-        {
-            "search": name,
-            "settings": settings,
-            "format": format or (chosen.format if chosen else "rstar"),
-            "few_shot": few_shot.read_text(encoding="utf-8") if few_shot else "",
-            "policy": policy,
-            "reward": reward,
-            "discriminator": discriminator,
-            "outcome_reward": outcome_reward,
-            "grader": grader,
-            "judged": chosen.judged if judged is None and chosen else bool(judged),
-            "trees": trees,
-            "seed": seed,
-            "budget": {"tokens": tokens, "calls": calls, "seconds": seconds},
-            "workers": {"processes": processes, "concurrency": concurrency},
-        },
-        "these settings",
+    run = search_run(
+        model,
+        preset,
+        method,
+        {key: value for key, value in given.items() if value is not None} | dict(map(assignment, set or ())),
+        reward=reward,
+        discriminator=discriminator,
+        outcome_reward=outcome_reward,
+        over=over,
+        grader=grader,
+        format=format,
+        few_shot=few_shot.read_text(encoding="utf-8") if few_shot else None,
+        judged=judged,
+        trees=trees,
+        seed=seed,
+        budget={"tokens": tokens, "calls": calls, "seconds": seconds},
+        workers={"processes": processes, "concurrency": concurrency},
     )
-    check(run)
     console = Console()
     found = problems_of(problems, data_dir)
     with run.claim(out), progress(console) as shown:
@@ -149,8 +144,15 @@ def _summarise(trees: list[Tree], run: SearchRun, console: Console) -> None:
     if run.judged:
         solved = {t.problem_id for t in trees if any((t.nodes[i].reward or 0) > 0 for i in t.answered())}
         line += f"; {len(solved):,} of {len({t.problem_id for t in trees}):,} problems solved"
+        if said := judged_by(run.grader):
+            line += f", {said}"
+        ends = [tree.nodes[end] for tree in trees for end in tree.answered()]
+        if unjudged := sum(end.reward is None for end in ends):
+            line += f"; {unjudged:,} of {len(ends):,} answers have no verdict"
     console.print(line)
     usage = sum((tree.usage for tree in trees), Usage())
+    if usage.unread_scores:
+        console.print(f"on {usage.unread_scores:,} paths the judge said nothing that could be read: they are worth 0")
     console.print(
         f"{usage.generated_tokens:,} tokens generated, {usage.policy_calls:,} requests, {usage.executions:,} executions"
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 from rich.console import Console
 
 from ponderosa.core import PonderosaError, Tree
-from ponderosa.evolution import Run
+from ponderosa.evolution import recipe_of
 from ponderosa.evolution.run import read_json
 from ponderosa.forest import read_forest
 from ponderosa.view.table import draw_rounds
@@ -26,7 +26,7 @@ def show(run: Path, *, problem: str | None = None, round: int | None = None) -> 
         The round whose search is shown; by default the last.
     """
     console = Console()
-    Run.recipe_of(run)
+    recipe_of(run)
     if problem is None and round is None:
         results = read_json(run / "results.json")
         if results:

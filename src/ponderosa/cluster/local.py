@@ -1,6 +1,7 @@
 """Worker processes on this machine."""
 
 import asyncio
+import contextlib
 import json
 import os
 import sys
@@ -70,6 +71,10 @@ class WorkerPool:
             raise errors.exceptions[0] from None
         return sum(progress, ShardProgress())
 
+    async def free(self) -> None:
+        """Makes idle workers drop their models, so that others can have the accelerator."""
+        await asyncio.gather(*(worker.free() for worker in self._workers if worker.alive))
+
     async def close(self) -> None:
         """Ends the workers."""
         await asyncio.gather(*(worker.close() for worker in self._workers))
@@ -121,6 +126,12 @@ class _Worker:
             raise self._died() from None
         finally:
             self._running.pop(number, None)
+
+    async def free(self) -> None:
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has ended: so have its models
+            self._process.stdin.write(b'{"free": true}\n')
+            await self._process.stdin.drain()
 
     async def _read(self) -> None:
         assert self._process.stdout is not None

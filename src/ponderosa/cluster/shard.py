@@ -1,22 +1,30 @@
 """A shard of a stage: its problems, the search, and where the forest goes. Plain values, which cross processes."""
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ponderosa.core import PonderosaError, Problem
+from ponderosa.core import Kind, PonderosaError, Problem
+from ponderosa.problems import read_problems, write_problems
+
+SOLUTION = "solution"
+"""Where in a problem's `meta` the solution stands about which a second model is asked."""
+SHOWN = "shown"
+"""Where the solved problems stand that a policy is shown which writes new ones: pairs of question and answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
     """Lines [start, stop) of the problem file `problems`, searched into `out` (Parquet).
 
-    `kind` names one of `search.SEARCHES`, and `settings` are its settings. Of kind "score" nothing is searched: the
-    trees in the forest file `problems` get their steps scored anew. `judged` searches learn from the known answers
-    (data are made); others never see them. `index` is the tree's number among several of one problem. The journal
-    lies beside `out` until that is written.
+    `kind` names a search (see `search.find_search`), and `settings` are its settings. Of kind "score" nothing is
+    searched: the trees in the forest file `problems` get their steps scored anew. Of kind "agreement" the policy is a
+    second model that is asked about solutions: the problems' answers are theirs, and `SOLUTION` their texts; of
+    kind "writing" it writes new problems from those `SHOWN`. `judged` searches learn from the known answers (data are
+    made); others never see them. A search that continues others' goes on from the trees of `over`, a forest, where that
+    has one of the problem. `index` is the tree's number among several of one problem.
+    The journal lies beside `out` until that is written.
     """
 
     policy: str | None
@@ -38,8 +46,9 @@ class Shard:
     format: str = "rstar"
     few_shot: str = ""
     grader: str | None = None
-    """`scripted:FILE`; None for the mathematical one."""
+    """As `models.load_grader` takes it; None for that of each problem's kind."""
     budget: dict[str, Any] = field(default_factory=dict)
+    over: str = ""
 
     @property
     def journal(self) -> Path:
@@ -96,45 +105,8 @@ def spread(template: Shard, folder: Path, problems: Sequence[Problem], size: int
     ]
 
 
-def _asked(problem: Problem) -> tuple[str, str, str | None]:
-    return problem.id, problem.question, problem.answer
-
-
-def write_problems(path: Path, problems: Iterable[Problem]) -> None:
-    """Writes a problem file, one JSON object a line, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    with part.open("w", encoding="utf-8") as file:
-        for problem in problems:
-            file.write(json.dumps({**asdict(problem), "meta": dict(problem.meta)}, ensure_ascii=False) + "\n")
-    part.replace(path)
-
-
-def read_problems(path: Path, start: int = 0, stop: int | None = None) -> Iterator[Problem]:
-    """Reads lines [start, stop) of a problem file. Raises `PonderosaError` that names the line that cannot be read."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file):
-                if stop is not None and number >= stop:
-                    return
-                if number < start or not line.strip():
-                    continue
-                try:
-                    record = json.loads(line)
-                    answer = record.get("answer")
-                    yield Problem(
-                        str(record.get("id", number)),
-                        record["question"],
-                        None if answer is None else str(answer),
-                        record.get("meta", {}),
-                    )
-                except (ValueError, KeyError, TypeError, AttributeError) as error:
-                    raise PonderosaError(
-                        f"{path}, line {number + 1}: not a problem ({error!r}); a line is a JSON object "
-                        '{"id": ..., "question": ..., "answer": ...}'
-                    ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise PonderosaError(f"cannot read the problem file {path}: {error}") from error
+def _asked(problem: Problem) -> tuple[str, str, str | None, Kind]:
+    return problem.id, problem.question, problem.answer, problem.kind
 
 
 def shards(count: int, size: int, share: int = 1) -> Sequence[tuple[int, int]]:

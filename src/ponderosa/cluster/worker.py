@@ -11,15 +11,17 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ponderosa.cluster.shard import Shard, ShardProgress, read_problems
+from ponderosa.cluster.shard import SHOWN, SOLUTION, Shard, ShardProgress
 from ponderosa.core import (
     Executor,
+    Graded,
     Grader,
     Judge,
     Policy,
@@ -27,9 +29,26 @@ from ponderosa.core import (
     Problem,
     Reward,
     Tree,
+    close,
     make_format,
 )
-from ponderosa.search import POOLED, SEARCHES, Backends, Budget, sample_pooled, score_paths, search_all
+from ponderosa.problems import read_problems
+from ponderosa.search import (
+    AGREEMENT,
+    POOLED,
+    WRITING,
+    AgreementSettings,
+    Backends,
+    Budget,
+    SampleSettings,
+    WritingSettings,
+    agree,
+    find_search,
+    sample_pooled,
+    score_paths,
+    search_all,
+    write,
+)
 
 if TYPE_CHECKING:
     from ponderosa.models import Journal
@@ -48,26 +67,46 @@ class Models:
         """The policy at `spec`, answering from `journal` what that holds and recording the rest."""
         from ponderosa.models import JournaledPolicy, load_policy
 
-        return JournaledPolicy(self._get(role, spec, load_policy), journal, spec)
+        return JournaledPolicy(self._get(role, spec, load_policy), journal, role)
 
     def reward(self, spec: str, journal: "Journal", shard: Shard, role: str = "reward") -> Reward:
         """The reward model at `spec`, likewise, for paths in the format of `shard`."""
-        from ponderosa.models import JournaledReward, load_reward
+        from ponderosa.models import JournaledReward, load_reward, split_judge
 
         format = make_format(shard.format, shard.few_shot)
+        if split_judge(spec):
+            return load_reward(spec, format, lambda name: self.policy(name, journal, role))
         name = f"{spec} {shard.format} {shard.few_shot}"
-        return JournaledReward(self._get(role, name, lambda _: load_reward(spec, format)), journal, spec)
+        return JournaledReward(self._get(role, name, lambda _: load_reward(spec, format)), journal, role)
+
+    def discriminator(self, spec: str, journal: "Journal") -> Policy | Reward:
+        """The second model of mutual reasoning, likewise."""
+        from ponderosa.models import load_discriminator
+
+        return load_discriminator(spec, lambda name: self.policy(name, journal, "discriminator"))
+
+    def grader(self, spec: str, journal: "Journal") -> Grader:
+        """The grader at `spec`; if it is a judge, likewise."""
+        from ponderosa.models import load_grader, split_judge
+
+        if split_judge(spec):
+            return load_grader(spec, lambda name: self.policy(name, journal, "grader"))
+        grader: Grader = self._get("grader", spec, load_grader)
+        return grader
 
     def close(self) -> None:
-        """Ends their threads and connections."""
+        """Ends their threads and connections, and frees their memory."""
+        from ponderosa.models import free_memory
+
         for model in self._loaded.values():
-            model.close()
+            close(model)
         self._loaded.clear()
+        free_memory()
 
     def _get(self, role: str, spec: str, load: Callable[[str], Any]) -> Any:
         if (role, spec) not in self._loaded:
             for key in [key for key in self._loaded if key[0] == role]:
-                self._loaded.pop(key).close()
+                close(self._loaded.pop(key))
             self._loaded[role, spec] = load(spec)
         return self._loaded[role, spec]
 
@@ -118,28 +157,25 @@ async def _search(
 ) -> list[Tree]:
     policy = models.policy(shard.policy or "", journal)
     if shard.grader is not None:
-        from ponderosa.models import load_grader
-
-        grader = load_grader(shard.grader)
+        grader = models.grader(shard.grader, journal)
     reward = models.reward(shard.reward, journal, shard) if shard.reward else None
     outcome = models.reward(shard.outcome_reward, journal, shard, "ORM") if shard.outcome_reward else None
     format = make_format(shard.format, shard.few_shot)
-    second = models.policy(shard.discriminator, journal, "discriminator") if shard.discriminator else None
-    search = SEARCHES[shard.kind]
-    settings = search.settings(**shard.settings)
+    second = models.discriminator(shard.discriminator, journal) if shard.discriminator else None
     budget = Budget(**shard.budget)
 
     def backends(problem: Problem) -> Backends:
         judge = _judge(grader, problem) if shard.judged else None
-        return Backends(policy, executor, format, reward, judge, second, outcome, grader.equivalent, budget)
+        equivalent = partial(grader.equivalent, problem=problem)
+        return Backends(policy, executor, format, reward, judge, second, outcome, equivalent, budget)
 
-    async def search_one(problem: Problem) -> Tree:
-        return await search.run(problem.id, problem.question, backends(problem), settings, shard.seed, shard.index)
+    problems = list(read_problems(Path(shard.problems), shard.start, shard.stop))
+    search_one = _one(shard, backends, _given(shard.over, {problem.id for problem in problems}))
 
     async def search_each(problems: Iterable[Problem]) -> AsyncIterator[Tree]:
         if shard.kind == POOLED:
             for tree in await sample_pooled(
-                list(problems), backends, settings, shard.concurrency, shard.seed, shard.index
+                list(problems), backends, SampleSettings(**shard.settings), shard.concurrency, shard.seed, shard.index
             ):
                 yield tree
         else:
@@ -147,13 +183,53 @@ async def _search(
                 yield tree
 
     trees = []
-    async for tree in search_each(read_problems(Path(shard.problems), shard.start, shard.stop)):
+    async for tree in search_each(problems):
         trees.append(tree)
         progress.done += 1
         progress.solved += shard.judged and any((tree.nodes[end].reward or 0) > 0 for end in tree.answered())
         progress.tokens += tree.usage.generated_tokens
         progress.executions += tree.usage.executions
     return trees
+
+
+def _given(over: str, problems: Collection[str]) -> dict[str, Tree]:
+    """The trees of the forest `over` by their problems; of several of one problem the last."""
+    from ponderosa.forest import read_forest
+
+    found = read_forest(Path(over)) if over else ()
+    return {tree.problem_id: tree for tree in found if tree.problem_id in problems}
+
+
+def _one(
+    shard: Shard, backends: Callable[[Problem], Backends], given: Mapping[str, Tree]
+) -> Callable[[Problem], Awaitable[Tree]]:
+    """What is done with a problem of the shard; those `given` have a tree already, to go on from."""
+    seed, index = shard.seed, shard.index
+    if shard.kind == AGREEMENT:
+        asked = AgreementSettings(**shard.settings)
+
+        async def ask(problem: Problem) -> Tree:
+            solution, answer = problem.meta[SOLUTION], problem.answer or ""
+            return await agree(problem.id, problem.question, solution, answer, backends(problem), asked, seed, index)
+
+        return ask
+    if shard.kind == WRITING:
+        writing = WritingSettings(**shard.settings)
+
+        async def write_like(problem: Problem) -> Tree:
+            return await write(
+                problem.id, problem.question, problem.meta[SHOWN], backends(problem), writing, seed, index
+            )
+
+        return write_like
+    search = find_search(shard.kind)
+    settings = search.settings(**shard.settings)
+
+    async def search_one(problem: Problem) -> Tree:
+        more = {"given": given.get(problem.id)} if given else {}
+        return await search.run(problem.id, problem.question, backends(problem), settings, seed, index, **more)
+
+    return search_one
 
 
 def _scoring(reward: Reward) -> Callable[[Tree], Awaitable[Tree]]:
@@ -166,21 +242,24 @@ def _scoring(reward: Reward) -> Callable[[Tree], Awaitable[Tree]]:
 
 
 def _judge(grader: Grader, problem: Problem) -> Judge:
-    async def judge(answer: str) -> float:
-        return 1.0 if (await grader.grade(answer, problem)).correct else -1.0
+    async def judge(answer: str) -> float | None:
+        verdict = await grader.grade(answer, problem)
+        if verdict.status is not Graded.OK:
+            return None
+        return 1.0 if verdict.correct else -1.0
 
     return judge
 
 
 async def _serve(protocol: TextIO) -> None:
-    from ponderosa.grading import MathGrader
+    from ponderosa.grading import MathGrader, ProblemGrader
 
     def send(**message: Any) -> None:
         protocol.write(json.dumps(message) + "\n")
         protocol.flush()
 
     models = Models()
-    async with MathGrader() as grader, AsyncExitStack() as stack:
+    async with MathGrader() as math, AsyncExitStack() as stack:
         stack.callback(models.close)
         executors = Executors(stack)
 
@@ -188,7 +267,8 @@ async def _serve(protocol: TextIO) -> None:
             progress = ShardProgress()
             ticker = asyncio.create_task(_report(number, progress, send))
             try:
-                await run_shard(shard, models, await executors.get(shard.execution), grader, progress)
+                executor = await executors.get(shard.execution)
+                await run_shard(shard, models, executor, ProblemGrader(math, executor), progress)
                 send(shard=number, done=True, progress=_plain(progress))
             except PonderosaError as error:
                 send(shard=number, error=str(error))
@@ -203,6 +283,9 @@ async def _serve(protocol: TextIO) -> None:
         tasks: set[asyncio.Task[None]] = set()
         async for line in _lines(sys.stdin):
             message = json.loads(line)
+            if "free" in message:
+                models.close()
+                continue
             task = asyncio.create_task(work(message["shard"], Shard(**message["job"])))
             tasks.add(task)
             task.add_done_callback(tasks.discard)

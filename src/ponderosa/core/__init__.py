@@ -3,11 +3,13 @@
 Standard library only; every other layer may import this one and this one imports none of them.
 """
 
+from ponderosa.core.components import PYTHON, close, find_attribute, load_component
 from ponderosa.core.errors import BackendError, PonderosaError, RefusedError
-from ponderosa.core.format import CodeFormat, ParsedStep, StepFormat, StepKind, boxed_answer
-from ponderosa.core.formats import FORMATS, make_format
-from ponderosa.core.outcome import Ended, Outcome, Status
-from ponderosa.core.problem import Problem
+from ponderosa.core.format import CodeFormat, ParsedStep, StepFormat, StepKind, boxed_answer, plain_text
+from ponderosa.core.formats import FORMATS, PROGRAM, PROOF, TAGS, Tags, make_format
+from ponderosa.core.options import split_options
+from ponderosa.core.outcome import Ended, Graded, Outcome, Status
+from ponderosa.core.problem import Kind, Problem
 from ponderosa.core.protocols import (
     Completion,
     Equivalent,
@@ -28,8 +30,12 @@ from ponderosa.core.tree import READABLE, SCHEMA_VERSION, Node, Tree, Usage
 
 __all__ = [
     "FORMATS",
+    "PROGRAM",
+    "PROOF",
+    "PYTHON",
     "READABLE",
     "SCHEMA_VERSION",
+    "TAGS",
     "BackendError",
     "CodeFormat",
     "Completion",
@@ -37,8 +43,10 @@ __all__ = [
     "Equivalent",
     "Execution",
     "Executor",
+    "Graded",
     "Grader",
     "Judge",
+    "Kind",
     "Node",
     "Outcome",
     "ParsedStep",
@@ -54,10 +62,16 @@ __all__ = [
     "Status",
     "StepFormat",
     "StepKind",
+    "Tags",
     "Tree",
     "Usage",
     "Verdict",
     "boxed_answer",
+    "close",
     "derive_seed",
+    "find_attribute",
+    "load_component",
     "make_format",
+    "plain_text",
+    "split_options",
 ]

@@ -48,6 +48,8 @@ class StepKind(StrEnum):
     """Nothing: it is words alone, and the trajectory goes on."""
     ANSWER = "answer"
     """The trajectory ends with this answer."""
+    END = "end"
+    """The trajectory ends; all of its text is the answer."""
     MALFORMED = "malformed"
     """The trajectory ends without one."""
 
@@ -62,7 +64,12 @@ class ParsedStep:
 
     @property
     def outcome(self) -> Outcome | None:
-        return {StepKind.ANSWER: Outcome.ANSWERED, StepKind.MALFORMED: Outcome.MALFORMED}.get(self.kind)
+        ended = {
+            StepKind.ANSWER: Outcome.ANSWERED,
+            StepKind.END: Outcome.ANSWERED,
+            StepKind.MALFORMED: Outcome.MALFORMED,
+        }
+        return ended.get(self.kind)
 
 
 class StepFormat(Protocol):
@@ -182,6 +189,14 @@ def up_to_end(steps: list[ParsedStep]) -> list[ParsedStep]:
     """The steps up to the first that ends its trajectory, if one does."""
     end = next((i for i, step in enumerate(steps) if step.outcome is not None), len(steps))
     return steps[: end + 1]
+
+
+def plain_text(step: str) -> str:
+    """A step as anybody may read it: without our markers and empty lines, and what it printed after `Output: `."""
+    text = step.replace(OUTPUT, "Output: ")
+    for marker in MARKERS:
+        text = text.replace(marker, "")
+    return "\n".join(line.rstrip() for line in text.strip().split("\n") if line.strip())
 
 
 _OUTPUT = re.compile(re.escape(OUTPUT) + ".*?" + re.escape(END_OF_OUTPUT), re.DOTALL)

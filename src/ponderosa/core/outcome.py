@@ -24,6 +24,22 @@ class Outcome(StrEnum):
     """The policy or the reward refused a request."""
 
 
+class Graded(StrEnum):
+    """How the comparison of an answer with its reference ended. Only after OK does the verdict say anything."""
+
+    OK = "ok"
+    NO_REFERENCE = "no_reference"
+    TOO_LONG = "too_long"
+    TIMED_OUT = "timed_out"
+    OUT_OF_MEMORY = "out_of_memory"
+    CRASHED = "crashed"
+    ERROR = "error"
+    UNREADABLE = "unreadable"
+    """A judge gave no verdict that could be read."""
+    REFUSED = "refused"
+    """The grader refused the request."""
+
+
 class Ended(StrEnum):
     """How a completion ended."""
 

@@ -4,17 +4,18 @@ Every one of them ships a scripted twin (a table look-up) in `ponderosa.models` 
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
-from ponderosa.core.outcome import Ended, Status
+from ponderosa.core.outcome import Ended, Graded, Status
 from ponderosa.core.problem import Problem
 
 Path = tuple[str, tuple[str, ...]]
 """A question and the texts of the steps taken so far."""
 
-Judge = Callable[[str], Awaitable[float]]
-"""Answer -> reward in [-1, 1]. Injected when data are made; at test time there is none."""
+Judge = Callable[[str], Awaitable[float | None]]
+"""Answer -> reward in [-1, 1], None where no verdict was possible. Injected when data are made; at test time there is
+none."""
 
 Equivalent = Callable[[str, str], Awaitable[bool]]
 """Are two answers the same value, however written?"""
@@ -56,7 +57,9 @@ class Completion:
 
     `tokens` counts what was generated, the stop included. `prompt_tokens` counts the whole prompt in every sample;
     `cached_tokens` says how many of them were shared with another sample or an earlier request. `logprob` is the sum
-    over the generated tokens (nats, at the sampling temperature) where `Sampling.logprobs` asked for it.
+    over the generated tokens (nats, at the sampling temperature) where `Sampling.logprobs` asked for it. `ids` are the
+    tokens themselves as they were drawn, the stop and the end of the text included, where a backend knows them:
+    reinforcement learning must train on these, and other tokens may spell the same text.
     """
 
     text: str
@@ -66,6 +69,7 @@ class Completion:
     prompt_tokens: int = 0
     cached_tokens: int = 0
     logprob: float | None = None
+    ids: tuple[int, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +77,13 @@ class Scored:
     """A reward model's word on one path: the `values` in [-1, 1] of its steps, or of its last step only.
 
     `tokens` counts the text that was read, the question's prompt included; `cached_tokens` of them were known from
-    other paths.
+    other paths. `unread` marks the word of a judge that could not be read; its values are 0.
     """
 
     values: tuple[float, ...]
     tokens: int = 0
     cached_tokens: int = 0
+    unread: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +115,14 @@ class Execution:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A grader's word on an answer. `failure` says why no verdict was possible; then `correct` is False."""
+    """A grader's word on an answer. Where `status` is not OK none was possible, `detail` says why, and `correct` is
+    False. `judged` marks the opinion of a model, which nothing has checked.
+    """
 
     correct: bool
-    failure: str | None = None
+    status: Graded = Graded.OK
+    detail: str = ""
+    judged: bool = False
 
 
 class Policy(Protocol):
@@ -124,6 +133,7 @@ class Policy(Protocol):
         ...
 
 
+@runtime_checkable
 class Reward(Protocol):
     """Values the steps of paths."""
 
@@ -154,6 +164,6 @@ class Grader(Protocol):
         """Is `answer` right for `problem`?"""
         ...
 
-    async def equivalent(self, a: str, b: str) -> bool:
-        """Are two answers the same value, however written?"""
+    async def equivalent(self, a: str, b: str, problem: Problem) -> bool:
+        """Are two answers to `problem` the same, however written? Its reference is not looked at."""
         ...

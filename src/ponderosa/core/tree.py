@@ -61,7 +61,8 @@ class Usage:
     """What a search cost. Tokens are summed over samples.
 
     `cached_tokens` of the prompts' and `reward_cached_tokens` of the reward model's were known from other requests;
-    `discriminator_tokens` of the generated ones were a second policy's. `wall_s` are seconds from begin to end, waiting
+    `discriminator_tokens` of the generated ones were a second policy's. On `unread_scores` paths a judge said nothing
+    that could be read. `wall_s` are seconds from begin to end, waiting
     included; what differs only in time is the same search.
     """
 
@@ -74,6 +75,7 @@ class Usage:
     scored_steps: int = 0
     reward_tokens: int = 0
     reward_cached_tokens: int = 0
+    unread_scores: int = 0
     executions: int = 0
     wall_s: float = field(default=0.0, compare=False)
 

@@ -26,13 +26,17 @@ class Sizes:
 
 
 def account(trees: Iterable[Tree], sizes: Sizes) -> dict[str, Any]:
-    """The number of trees and how many of them a backend `refused`, their summed `Usage`, and the FLOPs that were
-    computed for it (None: sizes not known).
+    """The number of trees, how many of them a backend `refused` and how many have no answer (`unanswered`), their
+    summed `Usage`, and the FLOPs that were computed for it (None: sizes not known).
     """
-    count, refused, usage = 0, 0, Usage()
+    count, refused, unanswered, usage = 0, 0, 0, Usage()
     for tree in trees:
-        count, refused, usage = count + 1, refused + (tree.outcome is Outcome.BACKEND_FAILED), usage + tree.usage
-    return {"trees": count, "refused": refused, **asdict(usage), "flops": computed_flops(usage, sizes)}
+        count += 1
+        refused += tree.outcome is Outcome.BACKEND_FAILED
+        unanswered += not any(True for _ in tree.answered())
+        usage += tree.usage
+    counts = {"trees": count, "refused": refused, "unanswered": unanswered}
+    return {**counts, **asdict(usage), "flops": computed_flops(usage, sizes)}
 
 
 def computed_flops(usage: Usage, sizes: Sizes) -> float | None:

@@ -43,14 +43,19 @@ def separation(sampled: Sequence[Sampled], aggregation: str) -> float:
     return ahead / pairs if pairs else 0.5
 
 
-async def best_reading(method: Method, on_dev: Sequence[Tree], problems: Problems, grader: Grader) -> Reading:
-    """How most right answers are read from the dev trees of a method; of equals, and without trees, the first way."""
+async def best_reading(
+    method: Method, on_dev: Sequence[Tree], problems: Problems, grader: Grader, aggregation: str | None = None
+) -> Reading:
+    """How most right answers are read from the dev trees of a method, by `aggregation` where that is given; of equals,
+    and without trees, the first way.
+    """
     valued = "reward" in method.needs
+    aggregations = (aggregation,) if aggregation else tuple(AGGREGATIONS)
     readings = [
         (rule, how)
         for rule in method.rules
         if valued or rule not in AGGREGATED
-        for how in (AGGREGATIONS if rule in AGGREGATED else ("last",))
+        for how in (aggregations if rule in AGGREGATED else ("last",))
     ]
     if not on_dev or len(readings) == 1:
         return readings[0]

@@ -7,7 +7,7 @@ equal tokens; only pass@k averages over all subsets of k (and costs, on average,
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ponderosa.core import Tree
+from ponderosa.core import Outcome, Tree
 from ponderosa.evaluation.statistics import Estimate, mean_of_rates, pass_at_k
 from ponderosa.search import AGGREGATIONS
 
@@ -28,23 +28,31 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """The samples of one problem, in the order in which they were drawn."""
+    """The samples of one problem, in the order in which they were drawn.
+
+    One that `failed`, as a model refused a request of its search, is not solved: its samples are without answers and
+    may be too few.
+    """
 
     problem_id: str
     samples: tuple[Sample, ...]
+    failed: bool = False
 
     @classmethod
     def from_tree(cls, tree: Tree, keys: Mapping[str, str], right: Collection[str]) -> "Sampled":
         """The rollouts of a tree. `keys` gives each answer the key of its equivalents; `right` holds the right keys."""
 
+        failed = tree.outcome is Outcome.BACKEND_FAILED
+
         def sample(end: int) -> Sample:
-            answer = tree.nodes[end].answer
-            key = None if answer is None else keys[answer]
+            # A step whose program failed may hold an answer too, which nobody asked the grader about.
+            answered = not failed and tree.nodes[end].outcome is Outcome.ANSWERED
+            key = keys[tree.nodes[end].answer or ""] if answered else None
             path = [tree.nodes[i] for i in tree.path(end)]
             scores = tuple(node.value for node in path if node.value is not None)
             return Sample(key, key in right, scores, sum(node.tokens for node in path))
 
-        return cls(tree.problem_id, tuple(sample(end) for end in tree.rollouts))
+        return cls(tree.problem_id, tuple(sample(end) for end in tree.rollouts), failed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +76,10 @@ def greedy(problems: Sequence[Sampled]) -> Accuracy:
 
 def pass_at(problems: Sequence[Sampled], k: int) -> Accuracy:
     """Is any of k samples right? Unbiased from all of a problem's samples (coverage, with an oracle as selector)."""
-    rates = [pass_at_k(len(p.samples), sum(s.correct for s in p.samples), k) for p in _with(problems, k)]
-    tokens = sum(k * sum(s.tokens for s in p.samples) / len(p.samples) for p in problems) / len(problems)
+    rates = [
+        0.0 if p.failed else pass_at_k(len(p.samples), sum(s.correct for s in p.samples), k) for p in _with(problems, k)
+    ]
+    tokens = sum(k * sum(s.tokens for s in p.samples) / max(k, len(p.samples)) for p in problems) / len(problems)
     return Accuracy(mean_of_rates(rates), tokens, tuple(rates))
 
 
@@ -116,16 +126,15 @@ def _vote(samples: Sequence[Sample], weights: Sequence[float]) -> bool:
 
 
 def _accuracy(problems: Sequence[Sampled], k: int, solved: Callable[[Sequence[Sample]], bool]) -> Accuracy:
-    first = [p.samples[:k] for p in _with(problems, k)]
-    rates = tuple(float(solved(samples)) for samples in first)
-    tokens = sum(s.tokens for samples in first for s in samples) / len(first)
+    rates = tuple(float(not p.failed and solved(p.samples[:k])) for p in _with(problems, k))
+    tokens = sum(s.tokens for p in problems for s in p.samples[:k]) / len(problems)
     return Accuracy(mean_of_rates(rates), tokens, rates)
 
 
 def _with(problems: Sequence[Sampled], k: int) -> Sequence[Sampled]:
-    """The problems, each of which must have k samples: with fewer, a metric would mean something else."""
+    """The problems, each with k samples or failed: with fewer, a metric would mean something else."""
     if not problems or k < 1:
         raise ValueError(f"{len(problems)} problems, k = {k}")
-    if short := [p.problem_id for p in problems if len(p.samples) < k]:
+    if short := [p.problem_id for p in problems if len(p.samples) < k and not p.failed]:
         raise ValueError(f"{len(short)} problems have fewer than {k} samples, first {short[0]}")
     return problems

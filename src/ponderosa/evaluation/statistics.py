@@ -58,8 +58,7 @@ def mean_of_rates(rates: Sequence[float], confidence: float = CONFIDENCE, seed: 
     values = np.asarray(rates, float)
     if not ((values >= 0) & (values <= 1)).all():
         raise ValueError("a rate is outside [0, 1]")
-    low, high = _bootstrap(values, confidence, seed)
-    return Estimate(float(values.mean()), low, high, len(values))
+    return _mean_over_both(values[None], confidence, seed)
 
 
 def paired_difference(
@@ -73,8 +72,63 @@ def paired_difference(
     if len(before) != len(after) or not before:
         raise ValueError(f"{len(before)} and {len(after)} results are not of the same problems")
     difference = np.asarray(after, float) - np.asarray(before, float)
-    low, high = _bootstrap(difference, confidence, seed)
-    return Estimate(float(difference.mean()), low, high, len(difference))
+    return _mean_over_both(difference[None], confidence, seed)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A paired difference over seeds and problems; `p` is two-sided, `by_seed` each seed's own mean."""
+
+    estimate: Estimate
+    p: float
+    by_seed: tuple[float, ...]
+
+
+def pooled_mean(rates: Sequence[Sequence[float]], confidence: float = CONFIDENCE, seed: int = 0) -> Estimate:
+    """The mean of rates [seeds, problems], all seeds on the same problems, with its interval over seeds and problems.
+
+    The bootstrap draws both seeds and problems anew (Owen 2007, the pigeonhole bootstrap), so that a few lucky
+    trainings do not pass for many; of a single seed it draws problems alone. Where all rates are equal it sees no
+    variation, and `proportion` gives the interval. Raises ValueError if the lengths differ or are 0, or for a rate
+    outside of [0, 1].
+    """
+    values = _by_seed(rates)
+    if not ((values >= 0) & (values <= 1)).all():
+        raise ValueError("a rate is outside [0, 1]")
+    if (values == values[0, 0]).all():
+        n = values.shape[1]
+        return proportion(float(values[0, 0]) * n, n, confidence)
+    return _mean_over_both(values, confidence, seed)
+
+
+def pooled_difference(
+    before: Sequence[Sequence[float]], after: Sequence[Sequence[float]], confidence: float = CONFIDENCE, seed: int = 0
+) -> Difference:
+    """The mean of `after - before` [seeds, problems] with its interval over both, and the p-value of a sign-flip test.
+
+    The test takes each problem's difference, a mean over seeds, to be as likely positive as negative under the null
+    hypothesis (Fisher's randomisation test). Where one side has a single result for all seeds (a base that is the same
+    in all of them), give it once a seed. Raises ValueError if the shapes differ or are empty.
+    """
+    earlier, later = _by_seed(before), _by_seed(after)
+    if earlier.shape != later.shape:
+        raise ValueError(f"results of shapes {earlier.shape} and {later.shape} are not of the same seeds and problems")
+    difference = later - earlier
+    by_problem = difference.mean(0)
+    signs = np.random.default_rng(seed).integers(0, 2, (RESAMPLES, len(by_problem)), dtype=np.int8) * 2 - 1
+    as_far = (np.abs(signs @ by_problem) >= abs(by_problem.sum()) - 1e-9).sum()
+    return Difference(
+        _mean_over_both(difference, confidence, seed),
+        float((1 + as_far) / (1 + RESAMPLES)),
+        tuple(map(float, difference.mean(1))),
+    )
+
+
+def _by_seed(rates: Sequence[Sequence[float]]) -> Vector:
+    lengths = {len(row) for row in rates}
+    if len(lengths) != 1 or 0 in lengths:
+        raise ValueError(f"{len(rates)} seeds have results on {sorted(lengths)} problems")
+    return np.asarray(rates, float)
 
 
 def mcnemar(before: Sequence[bool], after: Sequence[bool]) -> float:
@@ -121,7 +175,7 @@ def auc(
     share = np.where(positive, _share_below(values, values[~positive]), 1 - _share_below(values, values[positive]))
     area = float(share[positive].mean())
     influence = (share - area) / np.where(positive, positive.sum(), (~positive).sum())
-    index = np.arange(len(values)) if groups is None else _codes(groups)
+    index = np.arange(len(values)) if groups is None else group_codes(groups)
     by_group = np.bincount(index, weights=influence)
     n = len(by_group)
     deviation = sqrt(n / (n - 1) * float(by_group @ by_group)) if n > 1 else 0.0
@@ -141,19 +195,26 @@ def _share_below(values: Vector, reference: Vector) -> Vector:
     return np.asarray(below / (2 * len(ordered)), float)
 
 
-def _codes(groups: Sequence[Hashable]) -> Vector:
+def group_codes(groups: Sequence[Hashable]) -> Vector:
+    """A whole number for each observation's group: 0 for the first group that comes, 1 for the next, ..."""
     codes: dict[Hashable, int] = {}
     return np.array([codes.setdefault(group, len(codes)) for group in groups])
 
 
-def _bootstrap(values: Vector, confidence: float, seed: int) -> tuple[float, float]:
-    """The percentile interval of the mean. Equal values are drawn together, as a multinomial of their counts."""
-    distinct, counts = np.unique(values, return_counts=True)
-    n = len(values)
-    draws = np.random.default_rng(seed).multinomial(n, counts / n, size=RESAMPLES)
+def _mean_over_both(values: Vector, confidence: float, seed: int) -> Estimate:
+    """The mean of `values` [seeds, problems] with its percentile interval from drawing both anew.
+
+    Problems of equal values in all seeds are drawn together, as a multinomial of their counts.
+    """
+    seeds, n = values.shape
+    draw = np.random.default_rng(seed)
+    weights = draw.multinomial(seeds, np.full(seeds, 1 / seeds), size=RESAMPLES) / seeds
+    distinct, counts = np.unique(values, axis=1, return_counts=True)
+    drawn = draw.multinomial(n, counts / n, size=RESAMPLES)
+    means = ((weights @ distinct) * drawn).sum(axis=1) / n
     tail = (1 - confidence) / 2
-    low, high = np.quantile(draws @ distinct / n, [tail, 1 - tail])
-    return float(low), float(high)
+    low, high = np.quantile(means, [tail, 1 - tail])
+    return Estimate(float(values.mean()), float(low), float(high), n)
 
 
 def _z(confidence: float) -> float:

@@ -1,8 +1,9 @@
 """`ponderosa eval`: methods on the same problems and models, at several budgets."""
 
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -10,20 +11,21 @@ from pydantic import Field
 
 from ponderosa.cluster import Shard, WorkerPool
 from ponderosa.cluster.shard import spread
-from ponderosa.core import Grader, PonderosaError, Problem, Tree, make_format
+from ponderosa.core import Outcome, PonderosaError, Problem, Tree, make_format
 from ponderosa.evaluation.accounting import Sizes, account
 from ponderosa.evaluation.answers import Problems, chosen_answers, graded_samples, voted_answers
 from ponderosa.evaluation.choices import AGGREGATED, best_aggregations, best_reading
 from ponderosa.evaluation.curves import Cost, Point, against, by_aggregation, cost_of, sample_points
-from ponderosa.evolution.recipe import Part, WorkerSettings, known, parse
+from ponderosa.evaluation.verdicts import Verdicts
+from ponderosa.evolution.grading import check_gradable, open_grader
+from ponderosa.evolution.recipe import WorkerSettings
 from ponderosa.evolution.run import Observer, claimed, run_shards, snapshot
-from ponderosa.execution import ExecutionSettings
+from ponderosa.evolution.settings import Part, known, parse
+from ponderosa.execution import ExecutionSettings, make_executor
 from ponderosa.forest import read_forest
-from ponderosa.grading import MathGrader
-from ponderosa.models import load_grader
 from ponderosa.search import (
     METHODS,
-    SEARCHES,
+    Aggregation,
     BeamSettings,
     LongChainSettings,
     MCTSSettings,
@@ -34,6 +36,8 @@ from ponderosa.search import (
     SampleSettings,
     SearchSettings,
     check_needs,
+    find_method,
+    find_search,
     first_rollouts,
 )
 
@@ -53,11 +57,12 @@ PARTS: dict[str, type[Any]] = {
 
 
 class EvalRun(Part):
-    """What an evaluation depends on. `methods` are of `search.METHODS`. A budget is a number of samples, of beams times
-    candidates, of particles, rollouts, attempts, ends of one chain, or of trees (`trees`: MCTS as `mcts` says, and the
-    vote of so many).
+    """What an evaluation depends on. `methods` are names (see `search.find_method`). A budget is a number of samples,
+    of beams times candidates, of particles, rollouts, attempts, ends of one chain, or of trees (`trees`: MCTS as `mcts`
+    says, and the vote of so many).
 
-    With `dev` problems, how step values are aggregated and how a tree's answer is read is chosen on them.
+    With `dev` problems, how step values are aggregated, where `aggregation` does not say, and how a tree's answer is
+    read is chosen on them.
     """
 
     policy: str
@@ -70,6 +75,8 @@ class EvalRun(Part):
     few_shot: str = ""
     grader: str | None = None
     seed: int = 0
+    aggregation: Aggregation | None = None
+    """How answers are chosen by their steps' values; the searches that use values have settings of their own for it."""
     batch: int = 2
     """Samples that adaptive votes draw at a time."""
     sample: Annotated[SampleSettings, known(SampleSettings)] = SampleSettings(temperature=0.7)
@@ -96,23 +103,24 @@ class EvalRun(Part):
 
     def check(self) -> None:
         """Raises `PonderosaError` for a method or format that there is not, and for what methods lack."""
-        if unknown := [method for method in self.methods if method not in METHODS]:
-            raise PonderosaError(f"there is no method {unknown[0]}: choose of {', '.join(METHODS)}")
         if not self.methods or not self.budgets or min(self.budgets) < 1:
             raise PonderosaError("name at least one method, and budgets of at least 1")
         for method in self.methods:
-            check_needs(method, METHODS[method].needs, lambda need: getattr(self, need))
+            found = find_method(method)
+            check_needs(method, found.needs, lambda need: getattr(self, need))
+            if method not in METHODS and (found.samples or found.trees):
+                raise PonderosaError(f"{method}: only methods of the house share samples or vote between trees")
         if self.outcome_reward is not None and "playouts" not in self.methods:
             raise PonderosaError("--outcome-reward is for playouts alone: add the method, or leave it out")
         format = make_format(self.format)
         for name in self.methods:
-            found = METHODS[name]
+            found = find_method(name)
             asked: Sequence[int | None] = (1,) if name == "greedy" else (None,) if found.trees else self.budgets
             made = [settings for budget in asked if (settings := found.settings(self.settings, budget)) is not None]
             if not made:
                 raise PonderosaError(f"no budget is large enough for {name}: name a larger one with --budgets")
             for settings in made:
-                SEARCHES[found.search].check(settings, format)
+                find_search(found.search).check(settings, format)
 
     @property
     def settings(self) -> SearchSettings:
@@ -124,11 +132,11 @@ class EvalRun(Part):
         settings = self.settings
         largest = max(self.budgets)
         made: dict[str, Shard] = {}
-        if sharing := [METHODS[name] for name in self.methods if METHODS[name].samples]:
+        if sharing := [method for method in map(find_method, self.methods) if method.samples]:
             needs = {need for method in sharing for need in method.needs}
             made[SAMPLES] = self._shard(sharing[0].search, sharing[0].settings(settings, largest), needs)
         for name in self.methods:
-            method = METHODS[name]
+            method = find_method(name)
             if method.trees:
                 shard = self._shard(method.search, method.settings(settings, None), method.needs)
                 made |= {f"{name}-{tree}": replace(shard, index=tree) for tree in range(largest)}
@@ -157,19 +165,28 @@ class EvalRun(Part):
 
 
 class Measured(NamedTuple):
-    """The methods at their budgets; and best-of-N and the weighted vote at each, by how step values are aggregated."""
+    """The methods at their budgets; best-of-N and the weighted vote at each, by how step values are aggregated; and how
+    the answers were graded (`Verdicts.summary`).
+    """
 
     points: list[Point]
     by_aggregation: list[dict[str, Any]]
+    grading: dict[str, Any]
 
 
 async def evaluate(
-    path: Path, run: EvalRun, problems: Sequence[Problem], dev: Sequence[Problem], observer: Observer
+    path: Path,
+    run: EvalRun,
+    problems: Sequence[Problem],
+    dev: Sequence[Problem],
+    observer: Observer,
+    workers: WorkerPool | None = None,
 ) -> Measured:
-    """Makes the searches that are missing and measures all. Raises `PonderosaError` for a problem without an answer."""
-    for problem in (*problems, *dev):
-        if problem.answer is None:
-            raise PonderosaError(f"problem {problem.id} has no answer to compare with")
+    """Makes the searches that are missing and measures all, with `workers` of the caller's where there are some.
+
+    Raises `PonderosaError` for a problem whose answers cannot be graded.
+    """
+    check_gradable((*problems, *dev), run.grader, run.format)
     splits = {"test": problems, "dev": dev}
     searches = run.searches()
     groups = [(split, name) for split, chosen in splits.items() if chosen for name in searches]
@@ -179,11 +196,22 @@ async def evaluate(
         for split, name in groups
         for shard in spread(searches[name], path / split / name, splits[split], run.workers.shard, share)
     ]
-    async with WorkerPool(run.workers.processes, path / "logs") as pool:
-        await run_shards(pool, work, "evaluation", observer)
-    async with _grader(run.grader) as grader:
+    async with nullcontext(workers) if workers else WorkerPool(run.workers.processes, path / "logs") as pool:
+        await run_shards(pool, work, "evaluation", observer, "searches")
+    _check_served(path / split / name for split, name in groups)
+    async with make_executor(run.execution) as executor, open_grader(run.grader, executor, path) as grader:
         by_id = {split: {problem.id: problem for problem in chosen} for split, chosen in splits.items()}
-        return await _Measuring(path, run, by_id, grader).all()
+        return await _Measuring(path, run, by_id, Verdicts(grader)).all()
+
+
+def _check_served(forests: Iterable[Path]) -> None:
+    """Raises `PonderosaError` where a backend refused every problem: that nothing is right would be no result."""
+    refused = ""
+    for tree in chain.from_iterable(map(read_forest, forests)):
+        if tree.outcome is not Outcome.BACKEND_FAILED:
+            return
+        refused = refused or tree.nodes[0].error
+    raise PonderosaError(f"every problem was refused: {refused}; mend that, and choose another --out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +222,7 @@ class _Measuring:
     run: EvalRun
     by_id: Mapping[str, Problems]
     """The problems of each split, "test" and "dev", by their ids; dev may have none."""
-    grader: Grader
+    grader: Verdicts
 
     async def all(self) -> Measured:
         points: list[Point] = []
@@ -203,11 +231,11 @@ class _Measuring:
             if name == SAMPLES:
                 found, rewards = await self._samples(rewarded=shard.reward is not None)
                 points += found
-            elif not METHODS[name.partition("-")[0]].trees:
+            elif not find_method(name.rpartition("-")[0]).trees:
                 points += await self._search(name)
         if "trees" in self.run.methods:
             points += await self._trees()
-        return Measured(points, rewards)
+        return Measured(points, rewards, self.grader.summary())
 
     def _forest(self, split: str, name: str) -> list[Tree]:
         return list(read_forest(self.path / split / name)) if self.by_id[split] else []
@@ -218,24 +246,28 @@ class _Measuring:
         samples = await graded_samples(trees, self.by_id["test"], self.grader)
         on_dev = await graded_samples(self._forest("dev", SAMPLES), self.by_id["dev"], self.grader)
         choices = best_aggregations(on_dev, max(run.budgets)) if rewarded and on_dev else {}
+        if run.aggregation is not None:
+            choices = dict.fromkeys(AGGREGATED, run.aggregation)
         made = sample_points(samples, cost_of(trees), run.budgets, choices, rewarded)
         points = [point for point in made if point.method in (*run.methods, "pass")]
         return points, by_aggregation(samples, run.budgets) if rewarded else []
 
     async def _search(self, name: str) -> list[Point]:
         """A method at the budget of its search, or at all budgets where that holds the smaller ones."""
-        method, _, largest = name.partition("-")
-        nested = METHODS[method].nested(self.run.settings)
+        name_of, _, largest = name.rpartition("-")
+        method = find_method(name_of)
+        nested = method.nested(self.run.settings)
         searched = {split: self._forest(split, name) for split in ("test", "dev")}
         points = []
         for budget in self.run.budgets if nested else (int(largest),):
             trees = searched
             if nested:
                 trees = {split: [first_rollouts(tree, budget) for tree in found] for split, found in searched.items()}
-            rule, how = await best_reading(METHODS[method], trees["dev"], self.by_id["dev"], self.grader)
+            on_dev = trees["dev"], self.by_id["dev"]
+            rule, how = await best_reading(method, *on_dev, self.grader, self.run.aggregation)
             accuracy = await chosen_answers(trees["test"], self.by_id["test"], self.grader, rule, how)
-            choice = f"{rule}, {how}" if rule in AGGREGATED else rule if len(METHODS[method].rules) > 1 else ""
-            points.append(Point(method, budget, accuracy, cost_of(trees["test"]), choice))
+            choice = f"{rule}, {how}" if rule in AGGREGATED else rule if len(method.rules) > 1 else ""
+            points.append(Point(name_of, budget, accuracy, cost_of(trees["test"]), choice))
         return points
 
     async def _trees(self) -> list[Point]:
@@ -257,15 +289,6 @@ class _Measuring:
         return points
 
 
-@asynccontextmanager
-async def _grader(spec: str | None) -> AsyncIterator[Grader]:
-    if spec is None:
-        async with MathGrader() as grader:
-            yield grader
-    else:
-        yield load_grader(spec)
-
-
 def results(path: Path, run: EvalRun, measured: Measured, sizes: Sizes) -> dict[str, Any]:
     """The evaluation at `path` as JSON values: its points, paired with majority votes of like tokens, and what each
     search of the test problems cost.
@@ -274,6 +297,7 @@ def results(path: Path, run: EvalRun, measured: Measured, sizes: Sizes) -> dict[
     return {
         "settings": run.model_dump(mode="json"),
         "parameters": asdict(sizes),
+        "grading": measured.grading,
         "points": [
             point.to_json(sizes)
             | {

@@ -4,13 +4,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from ponderosa.core import Outcome, Problem, Tree
+from ponderosa.core import Grader, Tree
 from ponderosa.evaluation import Accuracy, Sampled, metrics, statistics
 from ponderosa.evaluation.answers import chosen_answers, graded_samples
 from ponderosa.evaluation.choices import AGGREGATED, best_aggregations
+from ponderosa.evaluation.rewards import outcome_calibration
+from ponderosa.evaluation.verdicts import Verdicts
+from ponderosa.evolution.grading import open_grader
+from ponderosa.evolution.run import read_json
 from ponderosa.evolution.stages import Forest, SearchPlan, Stages, solved
-from ponderosa.forest import PairRow, SFTRow, preference_pairs
-from ponderosa.grading import MathGrader
+from ponderosa.execution import make_executor
+from ponderosa.forest import PairRow, SFTRow, read_rows
+from ponderosa.forest.reflection import count_reflections
+from ponderosa.forest.rows import Row
 from ponderosa.search import SampleSettings
 
 TREE_RULES = ("best_terminal", "weighted", "majority")
@@ -67,13 +73,18 @@ async def measure(stages: Stages, evaluation: Evaluation, ppm: str | None) -> di
     What is chosen (how step values are aggregated, how a tree's answer is read, which method is best) is chosen on dev.
     """
     k = stages.recipe.evaluation.samples
-    async with MathGrader() as grader:
+    async with (
+        make_executor(stages.recipe.execution) as executor,
+        open_grader(stages.recipe.grader, executor, stages.run.path) as opened,
+    ):
+        grader = Verdicts(opened)
         greedy = await _sampled(evaluation.greedy, grader)
         samples = await _sampled(evaluation.samples, grader)
         dev_greedy = await _sampled(evaluation.dev_greedy, grader)
         dev = await _sampled(evaluation.dev_samples, grader)
         trees = await _by_rule(evaluation.searched, grader)
         dev_trees = await _by_rule(evaluation.dev_searched, grader)
+        grading = grader.summary()
     by_name: dict[str, Accuracy] = {}
     chosen: dict[str, dict[str, Any]] = {}
     on_dev: dict[str, float] = {}
@@ -102,6 +113,8 @@ async def measure(stages: Stages, evaluation: Evaluation, ppm: str | None) -> di
         for name in ("greedy", "majority", "best_of_n", "weighted", "mcts")
     }
     record["pass_at_k"] = metrics.pass_at(samples, k).to_json() | {"k": k} if samples else None
+    record["calibration"] = outcome_calibration(samples) if ppm is not None else None
+    record["grading"] = grading
     record["probe_coverage"] = coverage([evaluation.probe])
     record["against_majority"] = {
         name: _against_majority(by_name[name], samples, k)
@@ -137,11 +150,12 @@ def coverage(forests: Sequence[Forest]) -> dict[str, Any] | None:
 def data_quality(stages: Stages, number: int, forests: Sequence[Forest]) -> dict[str, Any]:
     """The sizes of the round's data sets, and the share of its trajectories with a wrong intermediate value.
 
-    That share, right answers by luck, is None where the source of problems does not know the values.
+    That share, right answers by luck, is None where the source of problems does not know the values; `mutual` are the
+    counts of a filter by a second model, if there is one.
     """
     problems = {problem.id: problem for forest in forests for problem in forest.problems}
     chosen: dict[str, list[SFTRow]] = {}
-    for row in stages.rows(number, "sft", SFTRow):
+    for row in _rows(stages, number, "sft", SFTRow):
         chosen.setdefault(row.tree_id, []).append(row)
     verdicts: list[bool] = []
     for forest in forests:
@@ -152,44 +166,22 @@ def data_quality(stages: Stages, number: int, forests: Sequence[Forest]) -> dict
     wrong = asdict(statistics.proportion(verdicts.count(False), len(verdicts))) if verdicts else None
     return {
         "rows": sum(map(len, chosen.values())),
-        "pairs": len(stages.rows(number, "pairs", PairRow)),
+        "pairs": len(_rows(stages, number, "pairs", PairRow)),
         "wrong_intermediate": wrong,
+        "mutual": read_json(stages.run.round(number) / "agreement.json"),
     }
 
 
-def ppm_quality(stages: Stages, trees: Iterable[Tree], problems: dict[str, Problem]) -> dict[str, Any] | None:
-    """AUC of step values against the source's truth, by the PPM that scored the trees; None where it cannot tell.
-
-    A path's steps count up to its first wrong one: what is right after a mistake is not defined.
-    """
-    scores: list[float] = []
-    truths: list[bool] = []
-    groups: list[str] = []
-    for tree in trees:
-        for index, node in enumerate(tree.nodes):
-            if node.value is None or node.outcome not in (None, Outcome.ANSWERED):
-                continue
-            known = stages.source.truths(problems[tree.problem_id], tree.steps(index))
-            if known is None:
-                return None
-            if not all(known[:-1]):
-                continue
-            scores.append(node.value)
-            truths.append(known[-1])
-            groups.append(tree.problem_id)
-    if len(set(truths)) < 2:
-        return None
-    return asdict(statistics.auc(scores, truths, groups))
+def _rows(stages: Stages, number: int, name: str, kind: type[Row]) -> list[Row]:
+    """The rows of a data set of the round; none where its loop makes no such."""
+    return [row for folder in stages.data(name, number) if folder.exists() for row in read_rows(folder, kind)]
 
 
-def pair_accuracy(stages: Stages, trees: Iterable[Tree]) -> dict[str, Any] | None:
-    """The share of the trees' preference pairs whose better side ends with the higher value; None without pairs."""
-    verdicts = []
-    for tree in trees:
-        for pair in preference_pairs([tree], stages.format, stages.recipe.data.pairs):
-            chosen, rejected = tree.nodes[pair.chosen_node].value, tree.nodes[pair.rejected_node].value
-            verdicts.append(chosen is not None and rejected is not None and chosen > rejected)
-    return asdict(statistics.proportion(sum(verdicts), len(verdicts))) if verdicts else None
+def reflection_counts(trees: Iterable[Tree], model: str, examples: int = 2) -> dict[str, Any]:
+    """How many of the trajectories that `model` found abandon a failing line, and how many of the right ones do."""
+    count = count_reflections(trees, examples)
+    share = asdict(statistics.proportion(count.recovered, count.correct)) if count.correct else None
+    return count.to_json() | {"share": share, "model": model}
 
 
 def greedy_rates(record: dict[str, Any]) -> list[float]:
@@ -203,11 +195,11 @@ def _entry(accuracy: Accuracy, k: int | None) -> dict[str, Any]:
     return accuracy.to_json() | {"right": right} | ({} if k is None else {"k": k})
 
 
-async def _sampled(forest: Forest, grader: MathGrader) -> list[Sampled]:
+async def _sampled(forest: Forest, grader: Grader) -> list[Sampled]:
     return await graded_samples(forest.trees(), {problem.id: problem for problem in forest.problems}, grader)
 
 
-async def _by_rule(forest: Forest, grader: MathGrader) -> dict[str, Accuracy]:
+async def _by_rule(forest: Forest, grader: Grader) -> dict[str, Accuracy]:
     """By rule the accuracy of the answers that it reads from the forest's trees; nothing for an empty forest."""
     if not forest.problems:
         return {}

@@ -1,12 +1,18 @@
 """Where a run's problems come from."""
 
+import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
-from ponderosa.cluster.shard import read_problems
 from ponderosa.core import PonderosaError, Problem
 from ponderosa.evolution.recipe import ProblemSettings
+from ponderosa.evolution.run import write_json
+from ponderosa.problems import Benchmarks, ContaminationSettings, Decontamination, decontaminated, load_problems
+
+_logger = logging.getLogger(__name__)
 
 HELD_OUT_SEED = 0
 """Held-out problems are the same whatever a run's seed, so that runs compare."""
@@ -21,6 +27,10 @@ class ProblemSource(Protocol):
 
     def held_out(self, split: str, count: int) -> list[Problem]:
         """The first `count` problems of "dev", "test" or "probe" (training problems that no round is trained on)."""
+        ...
+
+    def trainable(self, problems: Iterable[Problem]) -> list[Problem]:
+        """Those of problems from elsewhere that are not among the held-out ones."""
         ...
 
     def truths(self, problem: Problem, steps: Sequence[str]) -> list[bool] | None:
@@ -44,7 +54,11 @@ class SaplingProblems:
     def _take(self, split: str, seed: int, start: int, count: int) -> list[Problem]:
         from ponderosa.sapling import problems
 
-        return problems(split, seed, start, count, levels=self._settings.levels, arithmetic=self._settings.arithmetic)
+        kind = self._settings.model_dump(include={"levels", "arithmetic", "task", "language"})
+        return problems(split, seed, start, count, **kind)
+
+    def trainable(self, problems: Iterable[Problem]) -> list[Problem]:
+        return list(problems)  # what is held out is nowhere else
 
     def truths(self, problem: Problem, steps: Sequence[str]) -> list[bool] | None:
         from ponderosa.sapling import StepClass, diagnose
@@ -53,24 +67,29 @@ class SaplingProblems:
 
 
 class FileProblems:
-    """Problems from files. Training takes them in a shuffled order and begins again when all were taken."""
+    """Problems by name (see `load_problems`). Training takes them in a shuffled order and begins again when all were
+    taken.
+    """
 
     def __init__(self, settings: ProblemSettings, seed: int, probe: int) -> None:
         assert settings.train is not None
         assert settings.test is not None
-        train = list(read_problems(settings.train))
-        if not train:
-            raise PonderosaError(f"{settings.train} holds no problems")
+        held_out = {
+            "test": _named(settings.test, settings.data_dir),
+            "dev": _named(settings.dev, settings.data_dir) if settings.dev else [],
+        }
+        self.removed = _removed(settings, held_out)
+        train = list(self.removed.of(_named(settings.train, settings.data_dir)))
         random.Random(HELD_OUT_SEED).shuffle(train)
+        if not train:
+            raise PonderosaError(
+                f"all problems of {settings.train} stand in {self.removed.where}: there are none to train on"
+            )
         if len(train) <= probe:
             raise PonderosaError(
                 f"{settings.train} holds {len(train)} problems, but evaluation.probe asks for {probe} of them: lower it"
             )
-        self._held_out = {
-            "probe": train[:probe],
-            "test": list(read_problems(settings.test)),
-            "dev": list(read_problems(settings.dev)) if settings.dev else [],
-        }
+        self._held_out = held_out | {"probe": train[:probe]}
         self._train = train[probe:]
         random.Random(seed).shuffle(self._train)
 
@@ -81,12 +100,57 @@ class FileProblems:
     def held_out(self, split: str, count: int) -> list[Problem]:
         return self._held_out[split][:count]
 
+    def trainable(self, problems: Iterable[Problem]) -> list[Problem]:
+        found = Decontamination()
+        kept = list(decontaminated(problems, self.removed.benchmarks, found))
+        if found.matches:
+            _logger.warning("%s; they are left out of training", found)
+        return kept
+
     def truths(self, problem: Problem, steps: Sequence[str]) -> list[bool] | None:
         return None
 
 
+@dataclass(slots=True)
+class Removed:
+    """The training problems that stand in what a run is measured on: those that are one of the run's own problems word
+    for word, and those that `decontaminate` finds in what it names.
+    """
+
+    benchmarks: Sequence[Benchmarks]
+    found: Decontamination = field(default_factory=Decontamination)
+
+    def of(self, train: Iterable[Problem]) -> Iterator[Problem]:
+        """What remains of `train`."""
+        return decontaminated(train, self.benchmarks, self.found)
+
+    @property
+    def where(self) -> str:
+        """The names of what was looked into."""
+        return ", ".join(name for benchmarks in self.benchmarks for name in benchmarks.lengths)
+
+    def tell(self, path: Path) -> None:
+        """Says what was removed and writes it to `path`, once: not where that was done before, or nothing was found."""
+        if self.found.matches and not path.exists():
+            write_json(path, self.found.to_json(self.benchmarks))
+            _logger.warning("%s; they are left out of training, see %s", self.found, path)
+
+
+def _removed(settings: ProblemSettings, held_out: Mapping[str, Sequence[Problem]]) -> Removed:
+    own = Benchmarks({name: problems for name, problems in held_out.items() if problems}, ContaminationSettings(n=0))
+    named = {name: _named(name, settings.data_dir) for name in settings.decontaminate}
+    return Removed([own, Benchmarks(named, settings.contamination)] if named else [own])
+
+
+def _named(name: str | Path, data_dir: Path | None) -> list[Problem]:
+    loaded = load_problems(str(name), data_dir)
+    for note in loaded.notes:
+        _logger.warning("%s: %s", name, note)
+    return loaded.problems
+
+
 def problem_source(settings: ProblemSettings, seed: int, probe: int) -> ProblemSource:
-    """The source that the settings name. Raises `PonderosaError` for files that cannot be read."""
+    """The source that the settings name. Raises `PonderosaError` for problems that cannot be read."""
     if settings.source == "files":
         return FileProblems(settings, seed, probe)
     return SaplingProblems(settings, seed)

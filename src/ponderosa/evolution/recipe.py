@@ -1,94 +1,117 @@
 """Recipes: everything that a run depends on, in one file."""
 
-import copy
-from dataclasses import fields, is_dataclass
+import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
-from ponderosa.core import PonderosaError
+from ponderosa.core import make_format
+from ponderosa.evolution.settings import Part, known
 from ponderosa.execution import ExecutionSettings
-from ponderosa.forest import PreferenceSettings
-from ponderosa.search import MCTSSettings
-from ponderosa.training import PPMSettings, SFTSettings
+from ponderosa.forest import Choice
+from ponderosa.problems import ContaminationSettings
+from ponderosa.search import AgreementSettings, MCTSSettings
+from ponderosa.training import LauncherSettings
 
 
-class Part(BaseModel):
-    """Settings: unknown keys are errors, and nothing changes afterwards."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def known(settings: type[Any]) -> BeforeValidator:
-    """Forbids unknown keys for settings that are plain dataclasses, since search knows nothing of pydantic."""
-    return BeforeValidator(lambda value: _without_unknown(settings, value))
-
-
-def _without_unknown(settings: type[Any], value: Any) -> Any:
-    if isinstance(value, dict):
-        parts = {field.name: field.type for field in fields(settings)}
-        if unknown := sorted(set(value) - parts.keys()):
-            raise ValueError(f"unknown keys {', '.join(unknown)}; known are {', '.join(sorted(parts))}")
-        for name, part in parts.items():
-            if name in value and isinstance(part, type) and is_dataclass(part):
-                _without_unknown(part, value[name])
-    return value
+def _known_format(name: str) -> str:
+    make_format(name)
+    return name
 
 
 class ProblemSettings(Part):
-    """Where problems come from: the embedded world, or JSON-lines files of `{"id", "question", "answer"}`.
+    """Where problems come from: the embedded world, or `train`, `dev` and `test` by name, as commands take them: files,
+    benchmarks, reasoning-gym's, the Hub's (docs/problems.md), with copies of benchmarks in `data_dir`.
 
-    `levels` and `arithmetic` (the share of reasoning-gym's arithmetic problems) apply to the world only.
+    Training problems that are one of `dev` or `test` word for word are left out. Against the problems named in
+    `decontaminate` they are compared as `contamination` says (docs/training-data.md).
+
+    `levels`, `arithmetic` (the share of reasoning-gym's arithmetic problems), `task` (word problems, the same as
+    multiple choice, or programs) and the `language` of the questions apply to the world only.
     """
 
     source: Literal["sapling", "files"] = "sapling"
+    task: Literal["math", "choice", "code"] = "math"
+    language: Literal["en", "eo", "both"] = "en"
     levels: tuple[int, ...] = (1, 2, 3, 4, 5)
     arithmetic: float = Field(0.15, ge=0, le=1)
-    train: Path | None = None
-    dev: Path | None = None
-    test: Path | None = None
+    train: str | Path | None = None
+    dev: str | Path | None = None
+    test: str | Path | None = None
+    data_dir: Path | None = None
+    decontaminate: tuple[str, ...] = ()
+    contamination: Annotated[ContaminationSettings, known(ContaminationSettings)] = ContaminationSettings()
 
     @model_validator(mode="after")
     def _files_are_named(self) -> "ProblemSettings":
         if self.source == "files" and not (self.train and self.test):
             raise ValueError("problems from files need `train` and `test`")
+        if self.source != "files" and self.decontaminate:
+            raise ValueError("`decontaminate` is for problems from files; the world's splits share no question")
         return self
 
 
 class WorkerSettings(Part):
-    """How a search is spread: `concurrency` problems of a shard in flight, and shards of `shard` problems."""
+    """How work is spread over `processes`: `concurrency` problems of a shard in flight, and shards of `shard` problems.
+
+    So many `trainers` train together, one a GPU where there are any; by default as many. `launcher` says how they are
+    started, e.g. by `accelerate launch` with its settings for FSDP or DeepSpeed (docs/training.md).
+    """
 
     processes: int = Field(2, ge=1)
+    trainers: int | None = Field(None, ge=1)
     concurrency: int = Field(256, ge=1)
     shard: int = Field(250, ge=1)
+    launcher: LauncherSettings = LauncherSettings()
+
+    @property
+    def training(self) -> int:
+        """How many processes train."""
+        return self.trainers or self.processes
 
 
-class RoundSettings(Part):
-    """One round. `reward` says whether the PPM of the round before guides the search.
+Role = Literal["policy", "ppm"]
 
-    `retries` gives problems that are still unsolved a further tree with new seeds and that many rollouts, one after the
-    other (the paper's round 4: 64, then 128).
+
+class OwnServer(Part):
+    """A vLLM that the run starts for its searches, with the interpreter `python`, and stops for its training.
+
+    `arguments` go to `vllm serve`; `environment` is added to this process's. `options` are those of a served model
+    (docs/models.md), e.g. "api=chat". It has `ready_s` seconds to load a model.
     """
+
+    python: str = sys.executable
+    arguments: tuple[str, ...] = ()
+    environment: dict[str, str] = Field(default_factory=dict)
+    options: str = ""
+    ready_s: float = Field(900.0, gt=0)
+
+
+class ExternalServer(Part):
+    """A server that somebody else runs: the command `reload`, in which `{checkpoint}` stands for the model's folder,
+    makes it serve another. Within `ready_s` seconds after that it must answer.
+    """
+
+    url: str
+    reload: tuple[str, ...] = Field(min_length=1)
+    options: str = ""
+    ready_s: float = Field(900.0, gt=0)
+
+
+def _whose(value: Any) -> str:
+    return "external" if isinstance(value, ExternalServer) or (isinstance(value, dict) and "url" in value) else "own"
+
+
+ServerSettings = Annotated[
+    Annotated[OwnServer, Tag("own")] | Annotated[ExternalServer, Tag("external")], Discriminator(_whose)
+]
+
+
+class Round(Part):
+    """One round of a loop: on `problems` fresh problems, where it trains on what was found by solving them."""
 
     problems: int = Field(1000, ge=1)
-    rollouts: int = Field(16, ge=1)
-    candidates: int | None = Field(None, ge=1)
-    reward: bool = False
-    retries: tuple[int, ...] = ()
-
-
-class DataSettings(Part):
-    """What is taken from the forest: the `top` trajectories a problem, and pairs (see `PreferenceSettings`).
-
-    With `history` the policy is trained on the rows of all rounds so far, with `pair_history` the PPM on their pairs.
-    """
-
-    top: int = Field(2, ge=1)
-    history: bool = True
-    pair_history: bool = True
-    pairs: Annotated[PreferenceSettings, known(PreferenceSettings)] = PreferenceSettings()
 
 
 class EvaluationSettings(Part):
@@ -114,122 +137,53 @@ class EvaluationSettings(Part):
     probe_rollouts: int = Field(8, ge=1)
 
 
-class Recipe(Part):
-    """A self-evolution. The defaults are the paper's."""
+class MutualFilter(Part):
+    """Who else must agree with a trajectory: `policy` is the second model, named as the recipe's own. At least the
+    share `least` of its completions come to the trajectory's answer.
+    """
 
+    policy: str
+    least: float = Field(0.5, ge=0, le=1)
+    completions: Annotated[AgreementSettings, known(AgreementSettings)] = AgreementSettings()
+
+
+class TrajectorySettings(Part):
+    """Which trajectories train the policy: `top` of each problem by `choice`, and with `history` those of all rounds so
+    far. Only correct ones, unless they need not be `verified`; and with `mutual` only those with which a second model
+    agrees.
+    """
+
+    top: int = Field(2, ge=1)
+    choice: Choice = "q"
+    verified: bool = True
+    history: bool = True
+    mutual: MutualFilter | None = None
+
+
+class Recipe(Part):
+    """What every loop needs to know. A loop's own recipe adds to it, under the name by which `loop` calls it."""
+
+    loop: str
     name: str = "unnamed"
     seed: int = 0
     policy: str
-    bootstrap: str | None = None
-    """Who proposes in round 1 (a large model in the paper); the policy's own base if not given."""
+    few_shot: str = ""
+    """Examples that stand before every question for policies that were not trained on the steps."""
     problems: ProblemSettings = ProblemSettings()
+    grader: str | None = None
+    """Who says which answers are right, e.g. a judge; by default as each problem's kind asks."""
+    format: Annotated[str, AfterValidator(_known_format)] = "rstar"
+    """How steps are written, one of `core.FORMATS`: `program` where the answers are programs."""
     workers: WorkerSettings = WorkerSettings()
+    servers: dict[Role, ServerSettings] = Field(default_factory=dict)
+    """What serves the models while they search, by role; without one the workers run a model themselves."""
     search: Annotated[MCTSSettings, known(MCTSSettings)] = MCTSSettings()
+    """How trees are searched, and how deep chains go."""
     execution: Annotated[ExecutionSettings, known(ExecutionSettings)] = ExecutionSettings()
-    rounds: tuple[RoundSettings, ...] = (
-        RoundSettings(rollouts=8),
-        RoundSettings(rollouts=16),
-        RoundSettings(rollouts=16, reward=True),
-        RoundSettings(rollouts=16, reward=True, retries=(64, 128)),
-    )
-    data: DataSettings = DataSettings()
-    sft: SFTSettings = SFTSettings()
-    ppm: PPMSettings = PPMSettings()
+    rounds: tuple[Round, ...]
     evaluation: EvaluationSettings = EvaluationSettings()
 
-
-def load_recipe(path: Path, changes: list[str] = []) -> Recipe:  # noqa: B006 - never changed
-    """Reads a recipe and applies `a.b=c` changes. Raises `PonderosaError` that names every wrong key."""
-    try:
-        record = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PonderosaError(f"cannot read the recipe {path}: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise PonderosaError(f"{path} is not YAML: {error}") from error
-    if not isinstance(record, dict):
-        raise PonderosaError(f"{path}: a recipe is a mapping of settings")
-    for change in changes:
-        record = _changed(record, change)
-    return parse_recipe(record, str(path))
-
-
-def parse_recipe(record: dict[str, Any], source: str) -> Recipe:
-    """Validates a recipe's settings. Raises `PonderosaError`."""
-    return parse(Recipe, record, source)
-
-
-P = TypeVar("P", bound=Part)
-D = TypeVar("D")
-
-
-def parse(kind: type[P], record: Any, source: str) -> P:
-    """Validates settings that were read from `source`. Raises `PonderosaError` that names every wrong key."""
-    try:
-        return kind.model_validate(record)
-    except ValidationError as error:
-        raise PonderosaError(f"{source}: {_problems(error)}") from error
-
-
-def typed(kind: type[D], record: dict[str, Any], source: str) -> D:
-    """Settings of a search, a plain dataclass, with every value of its type. Raises `PonderosaError` likewise."""
-    try:
-        return TypeAdapter(kind).validate_python(record)
-    except ValidationError as error:
-        raise PonderosaError(f"{source}: {_problems(error)}") from error
-
-
-def _problems(error: ValidationError) -> str:
-    lines = []
-    for problem in error.errors():
-        key = ".".join(map(str, problem["loc"]))
-        unknown = problem["type"] == "extra_forbidden"
-        lines.append(f"unknown key `{key}`" if unknown else f"`{key}`: {problem['msg']}")
-    return "; ".join(lines)
-
-
-def assignment(change: str) -> tuple[str, Any]:
-    """`KEY=VALUE` as a key and a value of YAML. Raises `PonderosaError`."""
-    key, equals, value = change.partition("=")
-    if not equals or not key:
-        raise PonderosaError(f"--set {change}: expected KEY=VALUE, e.g. --set evaluation.test=200")
-    try:
-        return key, yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise PonderosaError(f"--set {change}: the value is not YAML") from error
-
-
-def _changed(record: dict[str, Any], change: str) -> dict[str, Any]:
-    key, parsed = assignment(change)
-    record = copy.deepcopy(record)
-    target: Any = record
-    *parents, last = key.split(".")
-    for parent in parents:
-        if isinstance(target, list) and parent.isdigit() and int(parent) < len(target):
-            target = target[int(parent)]
-        elif isinstance(target, dict):
-            target = target.setdefault(parent, {})
-        else:
-            raise PonderosaError(f"--set {change}: there is no `{key}` in the recipe")
-    if isinstance(target, list) and last.isdigit() and int(last) < len(target):
-        target[int(last)] = parsed
-    elif isinstance(target, dict):
-        target[last] = parsed
-    else:
-        raise PonderosaError(f"--set {change}: there is no `{key}` in the recipe")
-    return record
-
-
-def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """In what two recipes (or other settings) differ as JSON values, each as `key: old -> new`."""
-    return _differences("", old, new)
-
-
-def _differences(prefix: str, old: Any, new: Any) -> list[str]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        keys = dict.fromkeys([*old, *new])
-        return [line for key in keys for line in _differences(f"{prefix}{key}.", old.get(key), new.get(key))]
-    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        return [
-            line for i, (a, b) in enumerate(zip(old, new, strict=True)) for line in _differences(f"{prefix}{i}.", a, b)
-        ]
-    return [] if old == new else [f"{prefix[:-1]}: {old} -> {new}"]
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The policies that were not trained here."""
+        return (self.policy,)

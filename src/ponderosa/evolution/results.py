@@ -3,42 +3,59 @@
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from ponderosa.evaluation import statistics
 from ponderosa.evaluation.accounting import Sizes, account
+from ponderosa.evaluation.rewards import pair_accuracy, step_auc
 from ponderosa.evolution.evaluation import (
     Evaluation,
     coverage,
     data_quality,
     greedy_rates,
     measure,
-    pair_accuracy,
-    ppm_quality,
+    reflection_counts,
     search_held_out,
 )
-from ponderosa.evolution.run import read_json, write_json
+from ponderosa.evolution.grading import judged_by
+from ponderosa.evolution.run import RECIPE, read_json, write_json
 from ponderosa.evolution.stages import Forest, Stages
-from ponderosa.forest import read_forest
+from ponderosa.forest import PAPER, PreferenceSettings, read_forest
 from ponderosa.models.size import parameters
+from ponderosa.training.cards import tell
+from ponderosa.training.checkpoint import RECORD, read_record
 
 
 class Results:
     """Collects what the rounds of a run are worth. A round's entry, once written, is not made again."""
 
-    def __init__(self, stages: Stages) -> None:
+    def __init__(self, stages: Stages, pairs: PreferenceSettings = PAPER) -> None:
         self._stages = stages
         self._run = stages.run
+        self._pairs = pairs
 
     async def of_base(self, policy: str) -> None:
         """Evaluates what the run starts from, as round 0."""
-        await self._round(0, [], policy, None)
+        await self._round(0, [], policy, None, policy, 0)
 
-    async def of_round(self, number: int, forests: Sequence[Forest], policy: str, ppm: str) -> None:
-        """Evaluates a round's policy and PPM, and writes all results so far."""
-        await self._round(number, forests, policy, ppm)
+    async def of_round(
+        self,
+        number: int,
+        forests: Sequence[Forest],
+        proposer: str,
+        policy: str,
+        ppm: str | None = None,
+        data: int | None = None,
+    ) -> None:
+        """Evaluates a round's policy and PPM, and writes all results so far. The `proposer` searched the `forests`;
+        what was taken of them lies in round `data`, by default the same.
+        """
+        await self._round(number, forests, policy, ppm, proposer, number if data is None else data)
 
-    async def _round(self, number: int, forests: Sequence[Forest], policy: str, ppm: str | None) -> None:
+    async def _round(
+        self, number: int, forests: Sequence[Forest], policy: str, ppm: str | None, proposer: str, data: int
+    ) -> None:
         path = self._run.round(number) / "summary.json"
         if not path.exists():
             evaluation = await search_held_out(self._stages, number, policy, ppm)
@@ -48,29 +65,53 @@ class Results:
                     "coverage": coverage(forests),
                     **await measure(self._stages, evaluation, ppm),
                 }
+                if forests:
+                    record["sft"] = data_quality(self._stages, data, forests)
+                    record["reflection"] = reflection_counts((tree for f in forests for tree in f.trees()), proposer)
+                record["trained_tokens"] = self._trained(number)
                 if ppm is not None:
-                    record["sft"] = data_quality(self._stages, number, forests)
                     record["ppm"] = await self._ppm(number, evaluation, ppm)
-            proposed = self._stages.bootstrap if number == 1 else policy  # after that all policies are of one size
-            made = account((tree for f in forests for tree in f.trees()), Sizes(parameters(proposed), parameters(ppm)))
+            made = account((tree for f in forests for tree in f.trees()), Sizes(parameters(proposer), parameters(ppm)))
             searches = _searches(evaluation, Sizes(parameters(policy), parameters(ppm)))
-            write_json(path, record | _cost(made) | {"searches": {"data": made} | searches})
+            drawn = self._drawn(number)
+            write_json(path, record | _cost(made, drawn) | {"searches": {"data": made} | searches})
+        self._tell(number, read_json(path) or {})
         self._write()
 
     async def _ppm(self, number: int, evaluation: Evaluation, ppm: str) -> dict[str, Any] | None:
         """The PPM against the truth, on the steps of this round's policy and on the fixed pool's of the base."""
         samples = evaluation.samples
         problems = {problem.id: problem for problem in samples.problems}
-        record: dict[str, Any] = {"auc": ppm_quality(self._stages, samples.trees(), problems)}
+        truths = self._stages.source.truths
+        record: dict[str, Any] = {"auc": step_auc(samples.trees(), problems, truths)}
         fixed = self._run.round(0) / "evaluation" / "probe"
         pool = {p.id: p for p in self._stages.source.held_out("probe", self._stages.recipe.evaluation.probe)}
         if pool:
             scored = await self._stages.score(
                 number, fixed, self._run.round(number) / "evaluation" / "probe-scores", ppm
             )
-            record["probe_auc"] = ppm_quality(self._stages, read_forest(scored), pool)
-            record["pair_accuracy"] = pair_accuracy(self._stages, read_forest(scored))
+            record["probe_auc"] = step_auc(read_forest(scored), pool, truths)
+            record["pair_accuracy"] = pair_accuracy(read_forest(scored), self._stages.format, self._pairs)
         return record
+
+    def _tell(self, number: int, record: dict[str, Any]) -> None:
+        """Has the cards of the round's models say what they are worth, and how they were made."""
+        command = f"ponderosa evolve {self._run.path / RECIPE} --out OTHER"
+        for model in self._models(number):
+            rates = _rates((record.get("ppm") or {}) if model.name == "ppm" else record)
+            tell(model, recipe=self._run.recipe.name, round=number, scores=rates, command=command)
+
+    def _models(self, number: int) -> list[Path]:
+        return sorted(path.parent for path in self._run.round(number).glob(f"*/{RECORD}"))
+
+    def _trained(self, number: int) -> dict[str, int]:
+        """The tokens of the round's trainings, every epoch anew, by the model that was trained."""
+        return {model.name: read_record(model)["report"]["tokens"] for model in self._models(number)}
+
+    def _drawn(self, number: int) -> dict[str, int]:
+        """What the round's trainings drew themselves, by reinforcement: tokens and executions."""
+        reports = [read_record(model)["report"] for model in self._models(number)]
+        return {name: sum(report.get(name, 0) for report in reports) for name in ("generated_tokens", "executions")}
 
     def _rounds(self) -> list[dict[str, Any]]:
         found = (read_json(self._run.round(n) / "summary.json") for n in range(len(self._run.recipe.rounds) + 1))
@@ -83,6 +124,7 @@ class Results:
         results = {
             "recipe": recipe.model_dump(mode="json"),
             "seed": recipe.seed,
+            "judged": judged_by(recipe.grader),
             "rounds": rounds,
             "paired": self._gains(rounds),
             "wall_s": sum(times.values()),
@@ -106,6 +148,16 @@ class Results:
         }
 
 
+def _rates(record: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The shares with intervals among a round's figures, by what they are of; the best method's is there anyway."""
+    found = {}
+    for name, rate in record.items():
+        if name != "best" and isinstance(rate, dict) and "low" in rate:
+            value = rate.get("value", rate.get("accuracy"))
+            found[name.replace("_", " ")] = {"value": value, "low": rate["low"], "high": rate["high"], "n": rate["n"]}
+    return found
+
+
 def _stage_seconds(times: dict[str, float], number: int) -> dict[str, float]:
     return {key.split(".", 1)[1]: seconds for key, seconds in times.items() if key.split(".", 1)[0] == str(number)}
 
@@ -116,8 +168,10 @@ def _searches(evaluation: Evaluation, sizes: Sizes) -> dict[str, Any]:
     return {name: account(forest.trees(), sizes) for name, forest in forests.items() if forest.problems}
 
 
-def _cost(made: dict[str, Any]) -> dict[str, Any]:
-    """What the round's search for data cost. Of the prompts only what was computed counts, not what a cache held."""
+def _cost(made: dict[str, Any], drawn: dict[str, int]) -> dict[str, Any]:
+    """What the round's search for data cost, and what its trainings drew themselves. Of the prompts only what was
+    computed counts, not what a cache held.
+    """
     prompt = made["prompt_tokens"] - made["cached_tokens"]
-    tokens = {"generated": made["generated_tokens"], "prompt": prompt}
-    return {"tokens": tokens, "executions": made["executions"], "trees": made["trees"]}
+    tokens = {"generated": made["generated_tokens"] + drawn["generated_tokens"], "prompt": prompt}
+    return {"tokens": tokens, "executions": made["executions"] + drawn["executions"], "trees": made["trees"]}

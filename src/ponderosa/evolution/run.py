@@ -7,13 +7,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any, Generic, Protocol, TypeVar
 
 import yaml
 
 from ponderosa.cluster import Shard, ShardProgress, WorkerPool
 from ponderosa.core import PonderosaError
-from ponderosa.evolution.recipe import Recipe, differences, parse_recipe
+from ponderosa.evolution.recipe import Recipe
+from ponderosa.evolution.settings import differences, parse
+from ponderosa.training import Progress
 
 
 class StageView(Protocol):
@@ -39,14 +41,44 @@ class Observer(Protocol):
     def stage(self, name: str, total: int | None = None, *, done: int = 0, unit: str = "problems") -> StageView: ...
 
 
-async def run_shards(pool: WorkerPool, work: Sequence[Shard], title: str, observer: Observer) -> None:
-    """Runs the shards that are not done, all at once, so that the end of one forest fills up with the others."""
+class Titled:
+    """An observer whose stages begin with a title, that of one run among several."""
+
+    def __init__(self, observer: Observer, title: str) -> None:
+        self._observer = observer
+        self._title = title
+
+    def stage(self, name: str, total: int | None = None, *, done: int = 0, unit: str = "problems") -> StageView:
+        return self._observer.stage(f"{self._title}: {name}", total, done=done, unit=unit)
+
+
+def show_training(view: StageView) -> Callable[[Progress], None]:
+    """What has a view follow a training."""
+
+    def update(progress: Progress) -> None:
+        view.update(
+            done=progress.step,
+            total=progress.steps,
+            tokens=progress.tokens,
+            note=progress.note or f"loss {progress.loss:.3f}",
+        )
+
+    return update
+
+
+async def run_shards(
+    pool: WorkerPool, work: Sequence[Shard], title: str, observer: Observer, unit: str = "problems"
+) -> None:
+    """Runs the shards that are not done, all at once, so that the end of one forest fills up with the others.
+
+    `unit` is what a tree is to who watches: a problem, or one of several searches of it.
+    """
     waiting = [shard for shard in work if not shard.done]
     if not waiting:
         return
     before = sum(shard.stop - shard.start for shard in work if shard.done)
     judged = all(shard.judged for shard in waiting)
-    view = observer.stage(title, sum(shard.stop - shard.start for shard in work), done=before)
+    view = observer.stage(title, sum(shard.stop - shard.start for shard in work), done=before, unit=unit)
 
     def update(progress: ShardProgress) -> None:
         view.update(
@@ -61,28 +93,35 @@ async def run_shards(pool: WorkerPool, work: Sequence[Shard], title: str, observ
     view.finish()
 
 
-class Run:
+R = TypeVar("R", bound=Recipe)
+
+
+class Run(Generic[R]):
     """The folder of a run: recipe, rounds, results. Only one process may work on it at a time."""
 
-    def __init__(self, path: Path, recipe: Recipe) -> None:
+    def __init__(self, path: Path, recipe: R) -> None:
         self.path = path
         self.recipe = recipe
 
     @classmethod
     @contextmanager
-    def open(cls, path: Path, recipe: Recipe) -> Iterator["Run"]:
+    def open(cls, path: Path, recipe: R) -> Iterator["Run[R]"]:
         """Opens a new run, or one to go on with.
 
         Raises `PonderosaError` if the folder holds a run with another recipe (naming what differs), something else, or
-        is in use.
+        is in use. Its servers, and what launches its training, may be others: they are where it runs, not what it is.
         """
-        with claimed(path, RECIPE, recipe.model_dump(mode="json"), lambda: cls.recipe_of(path).model_dump(mode="json")):
-            yield cls(path, recipe)
+        settings = recipe.model_dump(mode="json")
 
-    @staticmethod
-    def recipe_of(path: Path) -> Recipe:
-        """The recipe that the run at `path` was begun with. Raises `PonderosaError` if there is no run."""
-        return parse_recipe(snapshot(path, RECIPE, "evolve"), str(path / RECIPE))
+        def begun_with() -> dict[str, Any]:
+            record = snapshot(path, RECIPE, "evolve") | {"servers": settings["servers"]}
+            record["workers"] = record.get("workers", {}) | {"launcher": settings["workers"]["launcher"]}
+            if record.get("loop", recipe.loop) != recipe.loop:
+                return settings | {"loop": record["loop"]}  # the rest cannot be compared
+            return parse(type(recipe), record, str(path / RECIPE)).model_dump(mode="json")
+
+        with claimed(path, RECIPE, settings, begun_with):
+            yield cls(path, recipe)
 
     def round(self, number: int) -> Path:
         return self.path / f"round-{number}"
@@ -115,19 +154,20 @@ def claimed(
 ) -> Iterator[None]:
     """The folder `path` with its settings in the file `name`, new or to go on with, for this process alone.
 
-    `begun_with` reads the settings that are there. Raises `PonderosaError` if they differ (naming what does), or if the
-    folder holds something else, or is in use.
+    `begun_with` reads the settings that are there; where nothing else is, they are replaced. Raises `PonderosaError` if
+    they differ (naming what does), or if the folder holds something else, or is in use.
     """
     path.mkdir(parents=True, exist_ok=True)
     with _locked(path):
-        if (path / name).exists():
+        others = sorted(p.name for p in path.iterdir() if p.name not in (LOCK, name))
+        if others and (path / name).exists():
             if changes := differences(begun_with(), settings):
                 raise PonderosaError(
                     f"{path} was begun with other settings ({'; '.join(changes)}): "
                     "choose another --out, or run it with its own"
                 )
-        elif others := [p.name for p in path.iterdir() if p.name != LOCK]:
-            raise PonderosaError(f"{path} holds {', '.join(sorted(others)[:3])} but no run: choose another --out")
+        elif others:
+            raise PonderosaError(f"{path} holds {', '.join(others[:3])} but no run: choose another --out")
         else:
             write_whole(path / name, yaml.safe_dump(settings, sort_keys=False))
         yield
@@ -171,3 +211,9 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
+
+
+def rounds(run: Path) -> list[Path]:
+    """The folders of a run's rounds that have a policy, in order."""
+    found = {int(path.parent.name.removeprefix("round-")): path.parent for path in run.glob("round-*/policy")}
+    return [found[number] for number in sorted(found)]

@@ -1,6 +1,6 @@
 """One search over a file of problems, as a run of its own: what makes data sets and answers outside of an evolution."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -10,20 +10,25 @@ from pydantic import Field
 
 from ponderosa.cluster import Shard, WorkerPool
 from ponderosa.cluster.shard import spread
-from ponderosa.core import FORMATS, PonderosaError, Problem, make_format
-from ponderosa.evolution.recipe import Part, WorkerSettings, known, parse, typed
+from ponderosa.core import PonderosaError, Problem, make_format
+from ponderosa.evolution.evolved import evolved
+from ponderosa.evolution.grading import check_format, check_gradable
+from ponderosa.evolution.recipe import WorkerSettings
 from ponderosa.evolution.run import Observer, claimed, run_shards, snapshot
+from ponderosa.evolution.settings import Part, known, parse, typed
 from ponderosa.execution import ExecutionSettings
-from ponderosa.search import SEARCHES, Budget, check_needs
+from ponderosa.forest import shards
+from ponderosa.search import PRESETS, SEARCHES, Budget, check_needs, find_search
 
 SETTINGS = "search.yaml"
 FOREST = "forest"
 
 
 class SearchRun(Part):
-    """What a run of `ponderosa search` depends on. `settings` are those of `search`, one of `search.SEARCHES`.
+    """What a run of `ponderosa search` depends on. `settings` are those of `search` (see `search.find_search`).
 
-    A `judged` search learns from the known answers: it makes data. `trees` are searched for each problem.
+    A `judged` search learns from the known answers: it makes data. One that continues others' goes on from the trees
+    of `over`, a forest. `trees` are searched for each problem.
     """
 
     search: str
@@ -34,6 +39,7 @@ class SearchRun(Part):
     reward: str | None = None
     discriminator: str | None = None
     outcome_reward: str | None = None
+    over: Path | None = None
     grader: str | None = None
     judged: bool = False
     trees: int = Field(1, ge=1)
@@ -46,6 +52,26 @@ class SearchRun(Part):
     def of(cls, path: Path) -> "SearchRun":
         """The settings of the run at `path`. Raises `PonderosaError` if there is none."""
         return parse(cls, snapshot(path, SETTINGS, "search"), str(path / SETTINGS))
+
+    def check(self) -> None:
+        """Raises `PonderosaError`, which names what there is, for a search, a setting or a format that there is not."""
+        search, format = find_search(self.search), make_format(self.format)
+        names = list(search.settings.__dataclass_fields__)
+        if unknown := sorted(set(self.settings) - set(names)):
+            raise PonderosaError(f"{self.search} has no setting {', '.join(unknown)}; it has {', '.join(names)}")
+        check_needs(self.search, search.needs, lambda need: getattr(self, need))
+        if self.judged and self.search == "mutual":
+            raise PonderosaError("mutual reasoning judges by what it agrees on itself: leave --judged out")
+        if self.outcome_reward is not None and self.search != "mcts_playouts":
+            raise PonderosaError("--outcome-reward is for --method mcts_playouts alone: leave it out")
+        if search.judged and not self.judged:
+            raise PonderosaError(f"{self.search} learns from the known answers: add --judged")
+        if self.over is not None and not search.continues:
+            able = ", ".join(name for name, other in SEARCHES.items() if other.continues)
+            raise PonderosaError(f"{self.search} begins anew: leave --over out, or take --method {able}")
+        if self.over is not None:
+            shards(self.over)
+        search.check(typed(search.settings, self.settings, self.search), format)
 
     def template(self, tree: int) -> Shard:
         """What all shards of the problems' tree number `tree` have in common."""
@@ -65,6 +91,7 @@ class SearchRun(Part):
             few_shot=self.few_shot,
             grader=self.grader,
             budget=asdict(self.budget),
+            over=str(self.over or ""),
         )
 
     @contextmanager
@@ -74,28 +101,40 @@ class SearchRun(Part):
             yield
 
 
-def check(run: SearchRun) -> None:
-    """Raises `PonderosaError`, which names what there is, for a search, a setting or a format that there is not."""
-    if run.search not in SEARCHES:
-        raise PonderosaError(f"there is no search {run.search}: choose one of {', '.join(SEARCHES)}")
-    if run.format not in FORMATS:
-        raise PonderosaError(f"there is no step format {run.format}: choose one of {', '.join(FORMATS)}")
-    search = SEARCHES[run.search]
-    names = list(search.settings.__dataclass_fields__)
-    if unknown := sorted(set(run.settings) - set(names)):
-        raise PonderosaError(f"{run.search} has no setting {', '.join(unknown)}; it has {', '.join(names)}")
-    check_needs(run.search, search.needs, lambda need: getattr(run, need))
-    if run.judged and run.search == "mutual":
-        raise PonderosaError("mutual reasoning judges by what it agrees on itself: leave --judged out")
-    if run.outcome_reward is not None and run.search != "mcts_playouts":
-        raise PonderosaError("--outcome-reward is for --method mcts_playouts alone: leave it out")
-    search.check(typed(search.settings, run.settings, run.search), make_format(run.format))
+def search_run(
+    policy: str, preset: str | None, search: str | None, settings: Mapping[str, Any], **others: Any
+) -> SearchRun:
+    """The settings of a search: those of a preset, or of an algorithm (by default `mcts`), and over them the single
+    `settings` of the search and the `others` of `SearchRun`. None is what nobody said.
+
+    A run of `evolve` as the policy brings its PPM and the format of its steps. Raises `PonderosaError` for what there
+    is not, or cannot be.
+    """
+    if preset is not None and preset not in PRESETS:
+        raise PonderosaError(f"there is no preset {preset}: choose one of {', '.join(PRESETS)}")
+    chosen = PRESETS[preset] if preset else None
+    if chosen and search not in (None, chosen.search):
+        raise PonderosaError(f"the preset {preset} searches by {chosen.search}: leave --method out")
+    asked: dict[str, Any] = {"search": search or "mcts"}
+    if (made := evolved(policy)) is not None:
+        policy = made.policy
+        asked |= {"reward": made.ppm, "format": made.recipe.format}
+    if chosen:
+        asked |= {"search": chosen.search, "format": chosen.format, "judged": chosen.judged}
+        settings = asdict(chosen.settings) | dict(settings)
+    asked |= {key: value for key, value in others.items() if value is not None}
+    if chosen:
+        check_needs(f"the preset {preset}", chosen.needs, asked.get)
+    run = parse(SearchRun, asked | {"policy": policy, "settings": settings}, "these settings")
+    run.check()
+    return run
 
 
 async def run_search(path: Path, run: SearchRun, found: Sequence[Problem], observer: Observer) -> None:
     """Searches the problems that were `found` into `path`/forest, or goes on with that."""
-    if run.judged and (unanswered := [problem.id for problem in found if problem.answer is None]):
-        raise PonderosaError(f"problem {unanswered[0]} has no answer, which a search that makes data learns from")
+    if run.judged:
+        check_gradable(found, run.grader, run.format)
+    check_format(found, run.format)
     folders = [path / FOREST / f"tree-{tree}" for tree in range(run.trees)]
     share = -(-run.workers.processes // run.trees)
     work = [

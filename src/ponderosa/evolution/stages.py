@@ -1,6 +1,7 @@
 """The stages that evolutions are made of. Each looks first whether its result is there, so that a run can go on."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -8,13 +9,20 @@ from typing import Any, Literal
 
 from ponderosa.cluster import Shard, WorkerPool
 from ponderosa.cluster.shard import spread
-from ponderosa.core import CodeFormat, PonderosaError, Problem, Tree, derive_seed
-from ponderosa.evolution.problems import ProblemSource, problem_source
-from ponderosa.evolution.recipe import Recipe
-from ponderosa.evolution.run import Observer, Run, run_shards
-from ponderosa.forest import PairRow, SFTRow, preference_pairs, read_forest, read_rows, sft_rows, write_rows
-from ponderosa.search import MCTSSettings, SampleSettings
-from ponderosa.training import Launcher, Progress
+from ponderosa.core import PonderosaError, Problem, Tree, derive_seed, make_format, split_options
+from ponderosa.evolution.agreement import agreeing, claims
+from ponderosa.evolution.grading import check_gradable, judged_by
+from ponderosa.evolution.problems import FileProblems, ProblemSource, problem_source
+from ponderosa.evolution.recipe import MutualFilter, Recipe, Role, TrajectorySettings
+from ponderosa.evolution.run import Observer, Run, run_shards, show_training, write_json
+from ponderosa.evolution.serving import Servers
+from ponderosa.forest import SFTRow, read_forest, sft_rows, write_rows
+from ponderosa.forest.rows import Row
+from ponderosa.models import on_hub
+from ponderosa.sapling import BASES, base_path
+from ponderosa.search import AGREEMENT, AgreementSettings, MCTSSettings, RolloutSettings, SampleSettings
+from ponderosa.training import AccelerateLauncher, Launcher, launching
+from ponderosa.training.jobs import TrainingSettings, kind_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +33,15 @@ class Forest:
     problems: tuple[Problem, ...]
 
     def trees(self) -> Iterator[Tree]:
-        return read_forest(self.path) if self.problems else iter(())
+        """Trees, each with its problem's question, whatever hint there was."""
+        if self.problems:
+            questions = {problem.id: problem.question for problem in self.problems}
+            yield from (replace(tree, question=questions[tree.problem_id]) for tree in read_forest(self.path))
+
+    def unsolved(self) -> list[Problem]:
+        """The problems without a right answer in their trees."""
+        covered = {tree.problem_id for tree in self.trees() if solved(tree)}
+        return [problem for problem in self.problems if problem.id not in covered]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,47 +50,72 @@ class SearchPlan:
 
     path: Path
     problems: Sequence[Problem]
-    settings: SampleSettings | MCTSSettings
+    settings: SampleSettings | MCTSSettings | RolloutSettings | AgreementSettings
     judged: bool = False
     rewarded: bool = True
     index: int = 0
     seed: int = 0
+    over: Path | None = None
+    """The forest that roll-outs go on from."""
 
     @property
     def kind(self) -> str:
-        """The name of the search in `search.SEARCHES`."""
-        return "mcts" if isinstance(self.settings, MCTSSettings) else "sample"
+        """The name of the search in `search.SEARCHES`, or `AGREEMENT`."""
+        kinds = {MCTSSettings: "mcts", RolloutSettings: "rollouts", AgreementSettings: AGREEMENT}
+        return kinds.get(type(self.settings), "sample")
+
+
+Trained = Role | Literal["sft"]
+"""The models of a round; `sft` is a policy on the way to the round's."""
+ROLES: dict[Trained, str] = {"policy": "policy", "ppm": "PPM", "sft": "SFT"}
+"""What to call them."""
 
 
 class Stages:
     """What a run does, stage by stage, with its workers and its source of problems."""
 
-    def __init__(self, run: Run, observer: Observer, pool: WorkerPool, launcher: Launcher) -> None:
+    def __init__(
+        self, run: Run[Any], observer: Observer, pool: WorkerPool, launcher: Launcher | AccelerateLauncher
+    ) -> None:
         self.run = run
         self.recipe: Recipe = run.recipe
         self.observer = observer
-        self.format = CodeFormat()
+        self.format = make_format(self.recipe.format)
         self.source: ProblemSource = problem_source(
             self.recipe.problems, self.recipe.seed, self.recipe.evaluation.probe
         )
+        if isinstance(self.source, FileProblems):
+            self.source.removed.tell(run.path / "decontamination.json")
         self.base = checkpoint(self.recipe.policy)
-        self.bootstrap = checkpoint(self.recipe.bootstrap or self.recipe.policy)
+        self._given = {checkpoint(name) for name in self.recipe.given}
         self._pool = pool
         self._launcher = launcher
+        self._servers = Servers(self.recipe.servers, run.path / "logs", observer)
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, run: Run, observer: Observer) -> AsyncIterator["Stages"]:
+    async def open(cls, run: Run[Any], observer: Observer) -> AsyncIterator["Stages"]:
         """Stages with workers of their own, which end with it."""
-        processes = run.recipe.workers.processes
-        async with WorkerPool(processes, run.path / "logs") as pool, Launcher(processes) as launcher:
+        workers = run.recipe.workers
+        async with (
+            WorkerPool(workers.processes, run.path / "logs") as pool,
+            launching(workers.training, workers.launcher) as launcher,
+        ):
             stages = cls(run, observer, pool, launcher)
             await pool.start()
-            yield stages
+            try:
+                yield stages
+            finally:
+                await pool.close()  # a server drains for as long as somebody asks it
+                await stages._servers.stop()
 
     async def search(self, title: str, plans: Sequence[SearchPlan], policy: str, reward: str | None) -> list[Forest]:
-        """Carries out the plans, all at once, so that the end of one fills up with the others."""
+        """Carries out the plans, all at once, so that the end of one fills up with the others.
+
+        Raises `PonderosaError` for a problem whose answers cannot be graded.
+        """
         recipe = self.recipe
+        check_gradable([problem for plan in plans for problem in plan.problems], recipe.grader, recipe.format)
         share = -(-recipe.workers.processes // max(1, len(plans)))
         work = [
             shard
@@ -90,6 +131,10 @@ class Stages:
                     index=plan.index,
                     concurrency=recipe.workers.concurrency,
                     execution=asdict(recipe.execution),
+                    grader=recipe.grader,
+                    few_shot=recipe.few_shot if policy in self._given else "",
+                    format=recipe.format,
+                    over=str(plan.over or ""),
                 ),
                 plan.path,
                 plan.problems,
@@ -97,110 +142,184 @@ class Stages:
                 share,
             )
         ]
-        await run_shards(self._pool, work, title, self.observer)
+        async with self._served(work) as served:
+            unit = "problems" if len(plans) == 1 else "searches"
+            await run_shards(self._pool, served, title, self.observer, unit)
         return [Forest(plan.path, tuple(plan.problems)) for plan in plans]
+
+    @asynccontextmanager
+    async def _served(self, work: Sequence[Shard]) -> AsyncIterator[list[Shard]]:
+        """The shards with the names under which servers have their models, if any of them is to be done."""
+        waiting = [shard for shard in work if not shard.done]
+        policy = next((shard.policy for shard in waiting if shard.policy), None)
+        ppm = next((shard.reward for shard in waiting if shard.reward), None)
+        async with self._servers.serving({"policy": policy, "ppm": ppm}) as names:
+            yield [
+                replace(shard, policy=shard.policy and names["policy"], reward=shard.reward and names["ppm"])
+                for shard in work
+            ]
 
     async def score(self, number: int, forest: Path, out: Path, reward: str) -> Path:
         """Scores the steps of a forest's trees anew, into the folder `out`."""
         work = [
-            Shard(None, "score", problems=str(file), out=str(out / file.name), reward=reward)
+            Shard(None, "score", problems=str(file), out=str(out / file.name), reward=reward, format=self.recipe.format)
             for file in sorted(forest.glob("shard-*.parquet"))
         ]
         with self.run.timed(number, "evaluation"):
-            await self._pool.run(work)
+            async with self._served(work) as served:
+                await self._pool.run(served)
         return out
 
-    async def make_trees(self, number: int, policy: str, ppm: str | None) -> list[Forest]:
-        """The round's search for training data, and its retries for what is still unsolved."""
-        settings = self.recipe.rounds[number - 1]
-        start = sum(earlier.problems for earlier in self.recipe.rounds[: number - 1])
-        seed = derive_seed(self.recipe.seed, "round", number)
-        problems = self.source.train(start, settings.problems)
-        tree = replace(
-            self.recipe.search,
-            rollouts=settings.rollouts,
-            candidates=settings.candidates or self.recipe.search.candidates,
-        )
-        folder = self.run.round(number) / "search"
+    def fresh(self, number: int) -> list[Problem]:
+        """The training problems of a round, none of which an earlier one took as long as there are any."""
+        rounds = self.recipe.rounds
+        return self.source.train(sum(earlier.problems for earlier in rounds[: number - 1]), rounds[number - 1].problems)
+
+    async def solve(
+        self,
+        number: int,
+        problems: Sequence[Problem],
+        tries: Sequence[SampleSettings | MCTSSettings],
+        policy: str,
+        reward: str | None = None,
+    ) -> list[Forest]:
+        """The round's searches for training data, one after the other, each of what is still unsolved."""
         forests: list[Forest] = []
-        with self.run.timed(number, "search"):
-            for index, rollouts in enumerate((settings.rollouts, *settings.retries)):
-                plan = SearchPlan(
-                    folder / f"tree-{index}",
-                    problems,
-                    replace(tree, rollouts=rollouts),
-                    judged=True,
-                    index=index,
-                    seed=seed,
-                )
-                title = f"round {number} search" + (f", retry {index}" if index else "")
-                forests += await self.search(title, [plan], policy, ppm)
-                unsolved = {tree.problem_id for tree in forests[-1].trees() if not solved(tree)}
-                problems = [problem for problem in problems if problem.id in unsolved]
-                if not problems:
-                    break
+        left = list(problems)
+        for index, settings in enumerate(tries):
+            forests.append(await self.make_trees(number, index, left, settings, policy, reward))
+            left = forests[-1].unsolved()
+            if not left:
+                break
         return forests
 
-    def extract(self, number: int, forests: Sequence[Forest]) -> None:
-        """Writes the round's data sets: trajectories for the policy, preference pairs for the PPM."""
-        data = self.run.round(number) / "data"
-        settings = self.recipe.data
-        source = f"round {number} of {self.recipe.name}"
-        if not (data / "sft").exists():
-            rows = sft_rows((tree for forest in forests for tree in forest.trees()), self.format, settings.top)
-            write_rows(data / "sft", SFTRow, rows, source=source, settings={"top": settings.top})
-        if not (data / "pairs").exists():
-            pairs = preference_pairs((t for forest in forests for t in forest.trees()), self.format, settings.pairs)
-            write_rows(data / "pairs", PairRow, pairs, source=source, settings=asdict(settings.pairs))
+    async def make_trees(
+        self,
+        number: int,
+        index: int,
+        problems: Sequence[Problem],
+        settings: SampleSettings | MCTSSettings,
+        policy: str,
+        reward: str | None = None,
+        hint: str = "",
+    ) -> Forest:
+        """The round's trees number `index` of the problems. A `hint`, with the `{answer}` of each, ends their questions
+        while they are searched.
+        """
+        asked = [replace(p, question=p.question + hint.replace("{answer}", p.answer or "")) for p in problems]
+        plan = SearchPlan(
+            self.run.round(number) / "search" / f"tree-{index}",
+            asked,
+            settings,
+            judged=True,
+            index=index,
+            seed=derive_seed(self.recipe.seed, "round", number),
+        )
+        title = f"round {number} search" + (", with hints" if hint else f", retry {index}" if index else "")
+        with self.run.timed(number, "search"):
+            (forest,) = await self.search(title, [plan], policy, reward)
+        return replace(forest, problems=tuple(problems))
 
-    def rows(self, number: int, name: str, kind: type[Any]) -> list[Any]:
-        return read_rows(self.run.round(number) / "data" / name, kind)
+    def write(
+        self,
+        number: int,
+        name: str,
+        kind: type[Row],
+        rows: Callable[[Iterator[Tree]], Iterable[Row]],
+        forests: Sequence[Forest],
+        settings: Mapping[str, Any],
+    ) -> None:
+        """Writes a data set of the round, what `rows` makes of the forests' trees. `settings` go to its card."""
+        (folder,) = self.data(name, number)
+        if folder.exists():
+            return
+        judged = judged_by(self.recipe.grader)
+        source = f"round {number} of {self.recipe.name}" + (f", {judged}" if judged else "")
+        trees = (tree for forest in forests for tree in forest.trees())
+        write_rows(folder, kind, rows(trees), source=source, settings=settings)
 
-    async def train_policy(self, number: int, start: str) -> str:
-        """Fine-tunes `start` on the round's trajectories (and those of earlier rounds, if the recipe says so)."""
-        return await self._train("sft", number, start, "policy", self.recipe.data.history)
+    async def write_trajectories(self, number: int, forests: Sequence[Forest], settings: TrajectorySettings) -> None:
+        """Writes the trajectories on which the round's policy is trained."""
 
-    async def train_ppm(self, number: int, start: str) -> str:
-        """Trains the round's preference model from the policy `start`."""
-        return await self._train("ppm", number, start, "ppm", self.recipe.data.pair_history)
+        def chosen(trees: Iterable[Tree]) -> list[SFTRow]:
+            return sft_rows(trees, self.format, settings.top, settings.choice, verified=settings.verified)
 
-    async def _train(self, kind: Literal["sft", "ppm"], number: int, start: str, name: str, history: bool) -> str:
-        out = self.run.round(number) / name
+        told: dict[str, Any] = {"top": settings.top, "choice": settings.choice, "verified": settings.verified}
+        if settings.mutual is None or self.data("sft", number)[0].exists():
+            self.write(number, "sft", SFTRow, chosen, forests, told)
+            return
+        rows = chosen(tree for forest in forests for tree in forest.trees())
+        kept, counts = await self.agreed(number, rows, forests, settings.mutual)
+        self.write(number, "sft", SFTRow, lambda _: kept, forests, told | {"mutual": counts})
+
+    async def agreed(
+        self, number: int, rows: Sequence[SFTRow], forests: Sequence[Forest], settings: MutualFilter
+    ) -> tuple[list[SFTRow], dict[str, Any]]:
+        """The trajectories of the round that a second model agrees with (see `agreement`), and the counts.
+
+        Its completions are kept as a forest in the round's folder, the counts beside it.
+        """
+        trees = (tree for forest in forests for tree in forest.trees())
+        asked = claims(rows, {problem.id: problem for forest in forests for problem in forest.problems}, trees)
+        plan = SearchPlan(
+            self.run.round(number) / "agreement",
+            asked,
+            settings.completions,
+            rewarded=False,
+            seed=derive_seed(self.recipe.seed, "agreement", number),
+        )
+        with self.run.timed(number, "agreement"):
+            (forest,) = await self.search(f"round {number} agreement", [plan], checkpoint(settings.policy), None)
+        kept, counts = agreeing(rows, asked, forest.trees(), settings.least)
+        counts = {"policy": settings.policy, **counts}
+        write_json(plan.path.with_suffix(".json"), counts)
+        return kept, counts
+
+    def data(self, name: str, number: int, history: bool = False) -> list[Path]:
+        """The folders of a round's data set, and with `history` those of all rounds before, the first one first."""
+        first = 1 if history else number
+        return [self.run.round(n) / "data" / name for n in range(first, number + 1)]
+
+    async def train(
+        self, number: int, role: Trained, start: str, rows: Sequence[Path], settings: TrainingSettings, **more: Any
+    ) -> str:
+        """Trains the round's policy or reward model from `start`, as the kind of `settings` says; returns its folder.
+
+        `more` is what such a training needs beside data and settings.
+        """
+        out = self.run.round(number) / role
         if out.exists():
             return str(out)
-        data, settings = ("sft", self.recipe.sft) if kind == "sft" else ("pairs", self.recipe.ppm)
+        kind = kind_of(settings)
         job = {
             "kind": kind,
-            "start": start,
-            "rows": [str(self.run.round(n) / "data" / data) for n in range(1 if history else number, number + 1)],
+            "start": split_options(start)[0],
+            "rows": [str(folder) for folder in rows],
             "out": str(out),
             "seed": derive_seed(self.recipe.seed, kind, number) % 2**31,
             "settings": settings.model_dump(mode="json"),
+            **more,
         }
-        view = self.observer.stage(f"round {number} {'policy' if kind == 'sft' else 'PPM'} training", unit="steps")
-
-        def update(progress: Progress) -> None:
-            view.update(
-                done=progress.step,
-                total=progress.steps,
-                tokens=progress.tokens,
-                note=f"loss {progress.loss:.3f}",
-            )
-
+        view = self.observer.stage(f"round {number} {ROLES[role]} training", unit="steps")
         with self.run.timed(number, kind):
-            await self._launcher.run(job, update)
+            await asyncio.gather(self._servers.stop(), self._pool.free())  # the accelerator is for training now
+            await self._launcher.run(job, show_training(view))
         view.finish()
         return str(out)
 
 
 def checkpoint(name: str) -> str:
-    """A policy's checkpoint; "sapling" is the embedded base. Raises `PonderosaError` if it is not there."""
-    if name == "sapling":
-        from ponderosa.sapling import base_path
-
-        return str(base_path())
-    if ":" not in name and not (Path(name) / "config.json").exists():
-        raise PonderosaError(f"there is no checkpoint at {name}: a Hugging Face folder with a config.json is expected")
+    """A policy's checkpoint; "sapling" is the embedded base, as are its siblings. Raises `PonderosaError` if it is not
+    there.
+    """
+    if name in BASES:
+        return str(base_path(name))
+    target, _ = split_options(name)
+    if ":" not in target and not (Path(target) / "config.json").exists() and not on_hub(target):
+        raise PonderosaError(
+            f"there is no checkpoint at {target}: a Hugging Face folder with a config.json, or a name on the Hub that "
+            "can be reached, is expected"
+        )
     return name
 
 

@@ -7,31 +7,51 @@ public code differ, `PreferenceSettings` names the choice. All functions take tr
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Literal
+from typing import Any, Literal
 
-from ponderosa.core import Node, StepFormat, Tree
+from ponderosa.core import Node, StepFormat, Tree, derive_seed
 from ponderosa.forest.edit_distance import at_least
 from ponderosa.forest.rows import LabelRow, PairRow, Scope, SFTRow
 from ponderosa.forest.trajectory import Trajectory, is_correct, is_wrong, trajectories
 
+Choice = Literal["q", "random"]
+"""Which of a problem's correct trajectories are taken: those of highest (mean Q, min Q), or any."""
 
-def sft_rows(trees: Iterable[Tree], format: StepFormat, top: int = 2) -> list[SFTRow]:
-    """Per problem the `top` correct trajectories of highest (mean Q, min Q) over all its trees, texts distinct.
 
+def sft_rows(
+    trees: Iterable[Tree],
+    format: StepFormat,
+    top: int = 2,
+    choice: Choice = "q",
+    *,
+    verified: bool = True,
+    keep: Callable[[Trajectory], bool] = lambda trajectory: True,
+) -> list[SFTRow]:
+    """Per problem the `top` correct trajectories over all its trees, of highest (mean Q, min Q) or any, texts distinct.
+
+    What is any of them depends on the texts alone, so that a second call takes the same. Trajectories that are not
+    `verified` may be wrong: what a policy says, whatever it is worth, to compare with. Those that one would not `keep`
+    are left out before the cut, too.
     A trajectory with a step that failed to execute is no example, however lucky its answer; it is left out before the
     cut. (The public code drops it after, so that nothing refills its place.) Problems come in order of their first
     tree. The prompts are the format's: give one without few-shot examples.
     """
     kept: dict[str, list[Trajectory]] = {}
     for tree in trees:
-        found = [t for t in trajectories(tree) if t.correct and not t.erred]
-        kept[tree.problem_id] = _best([*kept.get(tree.problem_id, []), *found], top)
+        found = [t for t in trajectories(tree) if (t.correct or not verified) and not t.erred and keep(t)]
+        kept[tree.problem_id] = _best([*kept.get(tree.problem_id, []), *found], top, _RANKS[choice])
     return [_sft_row(trajectory, format) for best in kept.values() for trajectory in best]
 
 
-def _best(candidates: list[Trajectory], top: int) -> list[Trajectory]:
+_RANKS: dict[Choice, Callable[[Trajectory], Any]] = {
+    "q": lambda t: (t.mean_q, t.min_q),
+    "random": lambda t: derive_seed("trajectory", t.problem_id, *t.steps),
+}
+
+
+def _best(candidates: list[Trajectory], top: int, rank: Callable[[Trajectory], Any]) -> list[Trajectory]:
     best: dict[str, Trajectory] = {}
-    for trajectory in sorted(candidates, key=lambda t: (t.mean_q, t.min_q), reverse=True):
+    for trajectory in sorted(candidates, key=rank, reverse=True):
         best.setdefault("".join(trajectory.steps), trajectory)
     return list(best.values())[:top]
 

@@ -1,11 +1,12 @@
 """Rows of training data, and data sets of them: a folder with `train.parquet` and a data set card."""
 
-import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from ponderosa.core.card import CARD
+from ponderosa.forest.cards import Part, data_card
 from ponderosa.forest.parquet import atomic, read_table, write_table
 
 if TYPE_CHECKING:
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
 
 VERSION = 1
 TABLE = "train.parquet"
-CARD = "README.md"
 
 Scope = Literal["step", "trajectory"]
 
@@ -68,8 +68,36 @@ class LabelRow:
     nodes: tuple[int, ...]
 
 
-Row = TypeVar("Row", SFTRow, PairRow, LabelRow)
-_KINDS: dict[type, str] = {SFTRow: "SFT rows", PairRow: "preference pairs", LabelRow: "labelled trajectories"}
+@dataclass(frozen=True, slots=True)
+class ValueRow:
+    """A path with what its steps are worth, as reward models learn by regression: each step's target in [-1, 1], or
+    None where it is not known, or stands in another row.
+
+    `steps` continue `prompt`, and are the `nodes` of tree `tree_id`.
+    """
+
+    prompt: str
+    steps: tuple[str, ...]
+    targets: tuple[float | None, ...]
+    problem_id: str
+    question: str
+    tree_id: str
+    nodes: tuple[int, ...]
+
+
+Row = TypeVar("Row", SFTRow, PairRow, LabelRow, ValueRow)
+_KINDS: dict[type, str] = {
+    SFTRow: "SFT rows",
+    PairRow: "preference pairs",
+    LabelRow: "labelled trajectories",
+    ValueRow: "step values",
+}
+_WHAT: dict[type, str] = {
+    SFTRow: "a correct trajectory",
+    PairRow: "a preference pair",
+    LabelRow: "a trajectory with its label",
+    ValueRow: "a path with the values of its steps",
+}
 
 
 def write_rows(folder: Path, kind: type[Row], rows: Iterable[Row], *, source: str, settings: Mapping[str, Any]) -> None:
@@ -82,8 +110,16 @@ def write_rows(folder: Path, kind: type[Row], rows: Iterable[Row], *, source: st
     columns = {f.name: [getattr(row, f.name) for row in rows] for f in fields(kind)}
     with atomic(folder) as temporary:
         temporary.mkdir()
-        (temporary / CARD).write_text(_card(kind, rows, source, settings), encoding="utf-8")
+        name = _KINDS[kind]
+        text = data_card(name[0].upper() + name[1:], source, [rows_part("default", TABLE, kind, rows)], settings)
+        (temporary / CARD).write_text(text, encoding="utf-8")
         write_table(temporary / TABLE, _schema(kind), [columns], kind=_KINDS[kind], version=VERSION)
+
+
+def rows_part(name: str, files: str, kind: type[Row], rows: Sequence[Row]) -> Part:
+    """Rows as a part of a data set's card."""
+    problems, trees = len({row.problem_id for row in rows}), len({row.tree_id for row in rows})
+    return Part(name, _WHAT[kind], files, [f.name for f in fields(kind)], len(rows), problems, trees)
 
 
 def read_rows(folder: Path, kind: type[Row]) -> list[Row]:
@@ -103,30 +139,7 @@ def _schema(kind: type[Row]) -> "pa.Schema":
         float: pa.float64(),
         bool: pa.bool_(),
         tuple[int, ...]: pa.list_(pa.int64()),
+        tuple[str, ...]: pa.list_(pa.string()),
+        tuple[float | None, ...]: pa.list_(pa.float64()),
     }
     return pa.schema({f.name: types[f.type] for f in fields(kind)})
-
-
-def _card(kind: type[Row], rows: list[Row], source: str, settings: Mapping[str, Any]) -> str:
-    name = _KINDS[kind]
-    return f"""---
-configs:
-- config_name: default
-  data_files: {TABLE}
----
-# {name[0].upper()}{name[1:]}
-
-Made by Ponderosa from {source}.
-
-| rows | problems | trees |
-|---|---|---|
-| {len(rows):,} | {len({row.problem_id for row in rows}):,} | {len({row.tree_id for row in rows}):,} |
-
-A row names the problem, the tree and the nodes that it comes from.
-
-## Settings
-
-```json
-{json.dumps(settings, indent=2, ensure_ascii=False)}
-```
-"""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ponderosa.core import READABLE, SCHEMA_VERSION, Node, Outcome, PonderosaError, Tree, Usage
+from ponderosa.forest.cards import Part
 from ponderosa.forest.parquet import Columns, atomic, read_table, write_table
 
 if TYPE_CHECKING:
@@ -53,6 +54,16 @@ def shards(path: Path) -> list[Path]:
     if not files:
         raise PonderosaError(f"{path}: holds no forest (no file *.parquet)")
     return files
+
+
+def forest_part(name: str, files: str, shards: Iterable[Path]) -> Part:
+    """The trees of some shards as a part of a data set's card. Raises `PonderosaError` as `read_forest` does."""
+    rows = trees = 0
+    problems = set()
+    for tree in (tree for shard in shards for tree in read_forest(shard)):
+        rows, trees = rows + len(tree.nodes), trees + 1
+        problems.add(tree.problem_id)
+    return Part(name, "a node of a search tree", files, _schema().names, rows, len(problems), trees)
 
 
 def shard_path(folder: Path, shard: int) -> Path:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 
-from ponderosa.core import BackendError
+from ponderosa.core import BackendError, Graded, Verdict
 
 _START = (
     "import sys; sys.path[:] = {path!r}; from ponderosa.grading import comparison; "
@@ -27,12 +27,12 @@ class Worker:
         self._lock = threading.Lock()
         self._closed = False
 
-    def compare(self, gold: str, answer: str) -> tuple[bool, str | None]:
+    def compare(self, gold: str, answer: str, tolerance: float = 0.0) -> Verdict:
         """Is `answer` right, and if that could not be found out, why. Blocks for the time-out at most, and the start.
 
         Raises BackendError if the process does not start.
         """
-        request = json.dumps([gold, answer]).encode("ascii") + b"\n"
+        request = json.dumps([gold, answer, tolerance]).encode("ascii") + b"\n"
         with self._lock:
             for _ in range(_ATTEMPTS):
                 if self._closed:
@@ -40,10 +40,10 @@ class Worker:
                 if self._process is None:
                     self._process = self._start()
                 if reply := _exchange(self._process, request):
-                    correct, failure = json.loads(reply)
-                    return correct, failure
+                    correct, status, detail = json.loads(reply)
+                    return Verdict(correct, Graded(status), detail)
                 self._stop()
-        return False, "the comparison crashed"
+        return Verdict(False, Graded.CRASHED, "the comparison crashed")
 
     def close(self) -> None:
         """Ends the process, also in the middle of a comparison."""

@@ -173,11 +173,11 @@ class JournaledReward:
                     f"the journal {self._journal.path} has no score of ...{(question + ''.join(steps))[-160:]!r}"
                 )
             scored = await self._reward.score(list(missing.values()), last_only=last_only)
-            records = [[one.values, one.tokens, one.cached_tokens] for one in scored]
+            records = [[one.values, one.tokens, one.cached_tokens, one.unread] for one in scored]
             self._journal.record(list(zip(missing, records, strict=True)))
         # Read back, not `scored`: where a concurrent call recorded a path first, its values are those that replay.
         found = (self._journal[key] for key in keys)
-        return [Scored(tuple(values), tokens, cached) for values, tokens, cached in found]
+        return [Scored(tuple(values), *rest) for values, *rest in found]
 
 
 def _pack(c: Completion) -> list[Any]:

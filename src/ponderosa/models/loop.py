@@ -3,11 +3,15 @@
 import asyncio
 import threading
 from collections.abc import Coroutine
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from ponderosa.core import BackendError
 
 R = TypeVar("R")
+
+_PATIENCE_S = 1.0
+"""How long what was cancelled may take to end before it is cancelled again."""
 
 
 class LoopThread:
@@ -22,6 +26,16 @@ class LoopThread:
 
     async def run(self, coroutine: Coroutine[Any, Any, R]) -> R:
         """The coroutine's result; it is cancelled when the caller is. Raises `BackendError` after `close`."""
+        future = self.start(coroutine)
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            if self._closed and not _cancelling():
+                raise BackendError(f"{self._name} was closed") from None
+            raise
+
+    def start(self, coroutine: Coroutine[Any, Any, R]) -> Future[R]:
+        """The coroutine's result to come. Raises `BackendError` after `close`."""
         with self._lock:
             if self._closed:
                 coroutine.close()
@@ -30,13 +44,7 @@ class LoopThread:
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(target=self._loop.run_forever, name=self._name, daemon=True)
                 self._thread.start()
-            future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
-        try:
-            return await asyncio.wrap_future(future)
-        except asyncio.CancelledError:
-            if self._closed and not _cancelling():
-                raise BackendError(f"{self._name} was closed") from None
-            raise
+            return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     def close(self, last: Coroutine[Any, Any, None] | None = None) -> None:
         """Cancels what runs, runs `last`, and ends the thread; returns when it has ended."""
@@ -59,9 +67,11 @@ def _cancelling() -> bool:
 
 
 async def _end(last: Coroutine[Any, Any, None] | None) -> None:
-    others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
+    # Once is not always enough: aiohttp takes a cancellation for its own when a timeout of a request ends just then,
+    # and what is cancelled may begin something else.
+    while others := asyncio.all_tasks() - {asyncio.current_task()}:
+        for task in others:
+            task.cancel()
+        await asyncio.wait([asyncio.gather(*others, return_exceptions=True)], timeout=_PATIENCE_S)
     if last is not None:
         await last

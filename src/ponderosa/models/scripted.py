@@ -48,7 +48,7 @@ class ScriptedPolicy:
         script = _read(path)
         table = {
             prompt: [_completion(sample["text"], sample["stop_reason"]) for sample in row]
-            for prompt, row in script["table"].items()
+            for prompt, row in _table(script, path).items()
         }
         return cls(table, script.get("prompt_prefix", ""))
 
@@ -76,7 +76,7 @@ class ScriptedReward:
     def from_file(cls, path: str | PathLike[str], format: StepFormat) -> "ScriptedReward":
         """Reads `{"prompt_prefix", "table": {text: score}}`."""
         script = _read(path)
-        return cls(script["table"], format, script.get("prompt_prefix", ""))
+        return cls(_table(script, path), format, script.get("prompt_prefix", ""))
 
     async def score(self, paths: Sequence[Path], *, last_only: bool = False) -> list[Scored]:
         return [Scored(self._values(question, steps, last_only)) for question, steps in paths]
@@ -105,7 +105,7 @@ class ScriptedGrader:
         verdicts = _look_up(self._table, problem.question, "", "question")
         return Verdict(_look_up(verdicts, answer, "", "answer"))
 
-    async def equivalent(self, a: str, b: str) -> bool:
+    async def equivalent(self, a: str, b: str, problem: Problem) -> bool:
         return a == b
 
 
@@ -128,8 +128,18 @@ def _look_up(table: Mapping[str, V], key: str, prefix: str, what: str) -> V:
 
 def _read(path: str | PathLike[str]) -> Any:
     try:
-        return json.loads(FilePath(path).read_text(encoding="utf-8"))
+        script = json.loads(FilePath(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise PonderosaError(f"there is no script at {path}: name an existing JSON file") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise PonderosaError(f"{path} is not a script in JSON: {error}") from error
+    if not isinstance(script, dict):
+        raise PonderosaError(f"{path} is no script: a JSON object is expected")
+    return script
+
+
+def _table(script: dict[str, Any], path: str | PathLike[str]) -> dict[str, Any]:
+    table = script.get("table")
+    if not isinstance(table, dict):
+        raise PonderosaError(f'{path} is no script: an object {{"prompt_prefix": ..., "table": {{...}}}} is expected')
+    return table

@@ -1,13 +1,13 @@
 """Between text and tokens: prompts in, stop strings found, completions out."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from ponderosa.core import Ended
+from ponderosa.core import Completion, Ended
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -29,10 +29,22 @@ class Stops:
     tail: int
 
 
+class Tokenizer(Protocol):
+    """What is used of a tokenizer of transformers."""
+
+    def __call__(self, text: str) -> Mapping[str, Any]: ...
+
+    def decode(
+        self, ids: list[int], /, *, skip_special_tokens: bool, clean_up_tokenization_spaces: bool
+    ) -> str | list[str]: ...
+
+    def __len__(self) -> int: ...
+
+
 class Text:
     """A tokenizer, and the texts of the tokens of one model."""
 
-    def __init__(self, tokenizer: "PreTrainedTokenizerBase", vocab_size: int, eos: Collection[int]) -> None:
+    def __init__(self, tokenizer: Tokenizer, vocab_size: int, eos: Collection[int]) -> None:
         self._tokenizer = tokenizer
         self.vocab_size = vocab_size
         self._eos = frozenset(eos)
@@ -84,12 +96,7 @@ class Text:
         tail = self._decode(list(ids[-stops.tail :]))
         if not any(string in tail for string in stops.strings):
             return None
-        text = self.decode(ids, prompt)
-        found = [(position, -len(string), string) for string in stops.strings if (position := text.find(string)) >= 0]
-        if not found:
-            return None
-        position, _, stop = min(found)
-        return text[:position], stop
+        return first_stop(self.decode(ids, prompt), stops.strings)
 
     def end(
         self, ids: Sequence[int], stops: Stops, limit: int, prompt: Sequence[int]
@@ -103,3 +110,25 @@ class Text:
         if len(ids) >= limit:
             return self.decode(ids, prompt), Ended.LENGTH, None
         return None
+
+
+def first_stop(text: str, stops: Sequence[str]) -> tuple[str, str] | None:
+    """The text before the first of `stops` in it, and that stop; of those that begin at one place the longest."""
+    found = [(position, -len(stop), stop) for stop in stops if (position := text.find(stop)) >= 0]
+    if not found:
+        return None
+    position, _, stop = min(found)
+    return text[:position], stop
+
+
+def chat_head(tokenizer: "PreTrainedTokenizerBase", question: str) -> str:
+    """All that stands before the assistant's words, but for what the tokenizer puts at the start of every text."""
+    turn = [{"role": "user", "content": question}]
+    text = str(tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True))
+    start = tokenizer.bos_token
+    return text.removeprefix(start) if isinstance(start, str) and tokenizer("")["input_ids"] else text
+
+
+def copies(one: Completion, n: int) -> list[Completion]:
+    """`n` samples that are all the same: one was computed."""
+    return [one, *[replace(one, cached_tokens=one.prompt_tokens)] * (n - 1)]

@@ -1,28 +1,27 @@
 """From a name to problems.
 
 A name is a file (`.jsonl`, `.json`, `.csv`, `.parquet`), a benchmark (`aime24`), `reasoning-gym:FAMILY` or
-`hub:OWNER/NAME`. Options follow after `?`: the columns `question`, `answer` and `id`, a `limit`; `size` and `seed` of
-reasoning-gym; `split` and `config` of the Hub.
+`hub:OWNER/NAME`. Options follow after `?`: the columns `question`, `answer`, `id` and `choices`, the `kind` of all
+problems, a `tolerance` (or its column), a `limit`; `size` and `seed` of reasoning-gym; `split` and `config` of the Hub.
 """
 
 import csv
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from itertools import islice
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
 
-from ponderosa.core import PonderosaError, Problem, boxed_answer
+from ponderosa.core import Kind, PonderosaError, Problem, split_options
 from ponderosa.problems.benchmarks import BENCHMARKS
+from ponderosa.problems.rows import Columns, to_problem
 
-QUESTIONS = ("question", "problem", "prompt", "input")
-ANSWERS = ("answer", "final_answer", "expected_answer", "target", "solution")
-IDS = ("id", "unique_id", "index", "idx")
 LONGEST = 20_000
 """Characters of a question; a longer one is probably no question."""
-OPTIONS = ("question", "answer", "id", "limit", "size", "seed", "split", "config")
+COLUMNS = tuple(field.name for field in fields(Columns))
+OPTIONS = (*COLUMNS, "limit", "size", "seed", "split", "config")
 
 Row = tuple[str, Mapping[str, Any]]
 """Where it stands (`line 3`), and its columns."""
@@ -35,25 +34,36 @@ class Loaded:
     problems: list[Problem]
     notes: list[str]
 
+    def __iter__(self) -> Iterator[Problem]:
+        return iter(self.problems)
+
+    def __len__(self) -> int:
+        return len(self.problems)
+
 
 def load_problems(name: str, data_dir: Path | None = None) -> Loaded:
     """Raises `PonderosaError`, which says what to do, if there are none or if one is none."""
-    target, _, query = name.partition("?")
-    try:
-        options = dict(parse_qsl(query, strict_parsing=True) if query else [])
-    except ValueError:
-        raise PonderosaError(f"{name}: options are written ?name=value&name=value") from None
-    if unknown := sorted(set(options) - set(OPTIONS)):
-        raise PonderosaError(f"{target} has no option {unknown[0]}: choose of {', '.join(OPTIONS)}")
-    rows = _rows(target, options, data_dir)
-    problems = [_problem(row, place, number, options, target) for number, (place, row) in enumerate(rows)]
-    limit = _whole(options, "limit", len(problems))
-    problems = problems[:limit]
+    problems = list(stream_problems(name, data_dir))
+    target, _ = split_options(name)
     if not problems:
         raise PonderosaError(f"{target} holds no problems")
     if len({problem.id for problem in problems}) < len(problems):
         raise PonderosaError(f"{target}: two problems have one id; give each its own, or leave ids out")
     return Loaded(problems, list(_notes(problems)))
+
+
+def stream_problems(name: str, data_dir: Path | None = None) -> Iterator[Problem]:
+    """The problems one by one, for what holds more of them than memory; nothing is said of them all.
+
+    Raises `PonderosaError` where it comes to what is no problem.
+    """
+    target, options = split_options(name)
+    if unknown := sorted(set(options) - set(OPTIONS)):
+        raise PonderosaError(f"{target} has no option {unknown[0]}: choose of {', '.join(OPTIONS)}")
+    columns = Columns(**{name: options[name] for name in COLUMNS if name in options})
+    limit = _whole(options, "limit", 0) if "limit" in options else None
+    rows = islice(_rows(target, options, data_dir), limit)
+    return (to_problem(row, f"{target}, {place}", number, columns) for number, (place, row) in enumerate(rows))
 
 
 def _rows(target: str, options: dict[str, str], data_dir: Path | None) -> Iterable[Row]:
@@ -69,9 +79,13 @@ def _rows(target: str, options: dict[str, str], data_dir: Path | None) -> Iterab
     if path.suffix not in _READERS:
         known = f"a file that ends with {', '.join(_READERS)}, reasoning-gym:FAMILY, hub:OWNER/NAME"
         raise PonderosaError(f"there are no problems named {target}: name {known}, or one of {', '.join(BENCHMARKS)}")
+    return _file(path)
+
+
+def _file(path: Path) -> Iterator[Row]:
     try:
-        return list(_READERS[path.suffix](path))
-    except (OSError, UnicodeDecodeError) as error:
+        yield from _READERS[path.suffix](path)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise PonderosaError(f"cannot read the problem file {path}: {error}") from error
 
 
@@ -82,12 +96,10 @@ def _benchmark(name: str, options: dict[str, str], data_dir: Path | None) -> Ite
         names = {stem.lower() for stem in (name, *benchmark.files)}
         found = [path for path in sorted(data_dir.iterdir()) if path.stem.lower() in names and path.suffix in _READERS]
         if found:
-            return _READERS[found[0].suffix](found[0])
+            return _file(found[0])
         raise PonderosaError(f"{data_dir} holds no {name}: a file {name}.json, .jsonl, .csv or .parquet is expected")
-    columns = {"question": benchmark.question, "answer": benchmark.answer, "split": benchmark.split}
-    options |= {key: value for key, value in columns.items() if key not in options}
-    if benchmark.config is not None:
-        options.setdefault("config", benchmark.config)
+    own = {name: getattr(benchmark, name) for name in ("question", "answer", "split", "config")}
+    options |= {name: value for name, value in own.items() if value is not None and name not in options}
     return _hub(benchmark.hub, options)
 
 
@@ -101,7 +113,7 @@ def _hub(name: str, options: Mapping[str, str]) -> Iterator[Row]:
     except Exception as error:  # of many kinds: no network, no such data set, no such split
         reason = (str(error).strip() or repr(error)).splitlines()[0]
         raise PonderosaError(
-            f"cannot load {name} from the Hub: {reason}; --data-dir names a folder of copies"
+            f"cannot load {name} from the Hub: {reason}; --data-dir, or a recipe's data_dir, names a folder of copies"
         ) from error
     return ((f"row {number}", row) for number, row in enumerate(found))
 
@@ -124,24 +136,35 @@ def _reasoning_gym(family: str, options: Mapping[str, str]) -> Iterator[Row]:
 
 
 def _jsonl(path: Path) -> Iterator[Row]:
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
-        if line.strip():
-            try:
-                yield f"line {number}", json.loads(line)
-            except ValueError as error:
-                raise PonderosaError(
-                    f"{path}, line {number}: not a problem ({error}); a line is a JSON object"
-                ) from error
+    with path.open(encoding="utf-8-sig", newline="\n") as file:
+        for number, line in enumerate(file, start=1):
+            if line.strip():
+                try:
+                    row = _parsed(line)
+                except (ValueError, RecursionError) as error:
+                    raise PonderosaError(
+                        f"{path}, line {number}: not a problem ({error}); a line is a JSON object"
+                    ) from error
+                yield f"line {number}", row
 
 
 def _json(path: Path) -> Iterator[Row]:
+    text = path.read_text(encoding="utf-8-sig")
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        found = _parsed(text)
+    except (ValueError, RecursionError) as error:
         raise PonderosaError(f"{path} is not JSON: {error}") from error
     if not isinstance(found, list):
         raise PonderosaError(f"{path}: a list of objects is expected, one a problem")
     return ((f"entry {number}", row) for number, row in enumerate(found))
+
+
+def _parsed(text: str) -> Any:
+    """JSON. Raises ValueError also for half a character, which it can say and no file can hold."""
+    found = json.loads(text)
+    if "\\u" in text:
+        json.dumps(found, ensure_ascii=False).encode()
+    return found
 
 
 def _csv(path: Path) -> Iterator[Row]:
@@ -155,50 +178,14 @@ def _parquet(path: Path) -> Iterator[Row]:
     import pyarrow.parquet as pq
 
     try:
-        rows = pq.read_table(path).to_pylist()
+        batches = pq.ParquetFile(path).iter_batches()
+        rows = (row for batch in batches for row in batch.to_pylist())
+        yield from ((f"row {number}", row) for number, row in enumerate(rows))
     except pa.ArrowInvalid as error:
         raise PonderosaError(f"{path} is not a Parquet file: {error}") from error
-    return ((f"row {number}", row) for number, row in enumerate(rows))
 
 
 _READERS = {".jsonl": _jsonl, ".json": _json, ".csv": _csv, ".parquet": _parquet}
-
-
-def _problem(row: Any, place: str, number: int, options: Mapping[str, str], source: str) -> Problem:
-    if not isinstance(row, Mapping):
-        raise PonderosaError(f"{source}, {place}: not a problem; an object with a question and an answer is expected")
-    question = _column(row, options.get("question"), QUESTIONS, f"{source}, {place}")
-    if not isinstance(question, str) or not question.strip():
-        columns = ", ".join(map(str, row))
-        raise PonderosaError(
-            f"{source}, {place}: not a problem, it has no question (its columns: {columns}); name the column with "
-            "?question=COLUMN"
-        )
-    answer = _answer(_column(row, options.get("answer"), ANSWERS, f"{source}, {place}"))
-    name = _column(row, options.get("id"), IDS, f"{source}, {place}")
-    meta = row.get("meta")
-    return Problem(str(number if name is None else name), question, answer, meta if isinstance(meta, Mapping) else {})
-
-
-def _column(row: Mapping[str, Any], named: str | None, usual: tuple[str, ...], place: str) -> Any:
-    if named is None:
-        return next((row[name] for name in usual if row.get(name) is not None), None)
-    if named not in row:
-        raise PonderosaError(f"{place}: there is no column {named}, only {', '.join(map(str, row))}")
-    return row[named]
-
-
-def _answer(value: Any) -> str | None:
-    """The answer alone: of GSM8K's solutions what follows the mark, of others what is in the box, of a list its one."""
-    if isinstance(value, list) and len(value) == 1:
-        (value,) = value
-    if value is None or value == []:
-        return None
-    if isinstance(value, list):
-        return ", ".join(map(str, value))
-    text = str(value).strip()
-    _, mark, rest = text.rpartition("####")
-    return (rest.strip() if mark else boxed_answer(text) or text) or None
 
 
 def _whole(options: Mapping[str, str], name: str, default: int) -> int:
@@ -209,7 +196,7 @@ def _whole(options: Mapping[str, str], name: str, default: int) -> int:
 
 
 def _notes(problems: list[Problem]) -> Iterator[str]:
-    lacking = [problem.id for problem in problems if problem.answer is None]
+    lacking = [problem.id for problem in problems if not problem.checkable and problem.kind is not Kind.PROOF]
     if lacking:
         yield f"{len(lacking)} of {len(problems)} problems have no answer, e.g. {lacking[0]}"
     asked = Counter(problem.question.strip() for problem in problems)

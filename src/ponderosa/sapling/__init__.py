@@ -4,19 +4,9 @@
 `base_path` is the model to start from. Importing this loads neither torch nor reasoning-gym; making a model does.
 """
 
-from pathlib import Path
-
-from ponderosa.core.errors import PonderosaError
+from ponderosa.sapling.bases import BASES, base_path
 from ponderosa.sapling.diagnosis import MISREAD, StepClass, StepVerdict, diagnose
 from ponderosa.sapling.problems import problem_at, problems
 from ponderosa.sapling.world import facts
 
-__all__ = ["MISREAD", "StepClass", "StepVerdict", "base_path", "diagnose", "facts", "problem_at", "problems"]
-
-
-def base_path() -> Path:
-    """The folder of the base that ships with the package, a Hugging Face checkpoint. Raises `PonderosaError`."""
-    path = Path(__file__).parent / "base"
-    if not (path / "model.safetensors").exists():
-        raise PonderosaError(f"No base at {path}: make it with `ponderosa sapling pretrain {path}`.")
-    return path
+__all__ = ["BASES", "MISREAD", "StepClass", "StepVerdict", "base_path", "diagnose", "facts", "problem_at", "problems"]

@@ -4,7 +4,7 @@ As on the web, the corpus holds right and wrong ways of solving side by side. Ho
 depends on its cell (kind, phrasing) alone, so a model that meets new problems can learn which ways are right. Nothing
 else is noisy: sentences are copied, names and numbers bound, without a slip.
 
-A dialect is a function (problem, rng) -> segments. To add one, write the function and name it in `DIALECTS`.
+A dialect is a function (problem, rng) -> segments; here is `code`. `corpora.py` names all, and what a corpus mixes.
 """
 
 import hashlib
@@ -18,7 +18,6 @@ from ponderosa.core.format import (
 )
 from ponderosa.core.format import (
     ASSISTANT,
-    CODE,
     END_OF_ANSWER,
     END_OF_CODE,
     END_OF_OUTPUT,
@@ -26,9 +25,13 @@ from ponderosa.core.format import (
     OUTPUT,
     USER,
 )
+from ponderosa.core.format import (
+    CODE as CODE_MARKER,
+)
 from ponderosa.core.problem import Problem
 from ponderosa.sapling.arithmetic import ExpressionError, formula
 from ponderosa.sapling.families import FAMILIES
+from ponderosa.sapling.languages import translate
 from ponderosa.sapling.world import ANSWER, KINDS, Sentence, sentences
 
 PROMPT_WEIGHT, SOLUTION_WEIGHT, OUTPUT_WEIGHT = 0.1, 1.0, 0.0
@@ -81,23 +84,27 @@ def code(problem: Problem, rng: random.Random) -> list[Segment]:
 
 def code_document(problem: Problem, steps: list[Written]) -> list[Segment]:
     """The document of a problem with these steps; the output and the answer are what the steps compute."""
-    output = str(run(steps)[ANSWER])
+    return document_of(problem, step_texts(steps), str(run(steps)[ANSWER]))
+
+
+def document_of(problem: Problem, texts: list[str], output: str) -> list[Segment]:
+    """The document of code steps that print `output`, which is the answer."""
     return [
         Segment(f"{USER}\n{problem.question}\n{ASSISTANT}", PROMPT_WEIGHT),
-        Segment("".join(step_texts(steps)), SOLUTION_WEIGHT),
+        Segment("".join(texts), SOLUTION_WEIGHT),
         Segment(f"\n{OUTPUT}{output}{END_OF_OUTPUT}", OUTPUT_WEIGHT),
         Segment(f"\n{ANSWER_MARKER}The answer is \\boxed{{{output}}}.\n{END_OF_ANSWER}", SOLUTION_WEIGHT),
     ]
 
 
-def step_texts(steps: list[Written]) -> list[str]:
-    """The texts of the code steps, markers included; the last one prints the answer."""
+def step_texts(steps: list[Written], printed: str = ANSWER) -> list[str]:
+    """The texts of the code steps, markers included; the last one prints the answer, or another expression."""
     texts = []
     for i, step in enumerate(steps):
         imports = "import math\n" if "math." in step.expression else ""
-        opening = CODE if i == 0 else ""
+        opening = CODE_MARKER if i == 0 else ""
         texts.append(f"{opening}\n# Step {i + 1}: {step.comment}\n{imports}{step.code}\n{END_OF_STEP}")
-    return [*texts, f"\n# Now print the final answer\nprint({ANSWER})\n{END_OF_CODE}"]
+    return [*texts, f"\n# Now print the final answer\nprint({printed})\n{END_OF_CODE}"]
 
 
 def run(steps: list[Written]) -> dict[str, int]:
@@ -146,9 +153,5 @@ def _noisy_steps(problem: Problem, rng: random.Random) -> Iterator[Written]:
 
 
 def statement(problem: Problem) -> str:
-    """The question of an arithmetic family, less its remark on how to answer."""
-    return problem.question.split(" Give only", 1)[0]
-
-
-DIALECTS: dict[str, Dialect] = {"code": code}
-"""Every dialect of the corpus, drawn from evenly."""
+    """The question of an arithmetic family in English, less its choices and its remark on how to answer."""
+    return translate(problem.question, "en").split("\n(A)", 1)[0].split(" Give only", 1)[0]

@@ -127,5 +127,5 @@ def family_problem(split: str, seed: int, index: int) -> Problem:
         attempt += 1
     right, *wrong = FAMILIES[family].ways(item["question"])
     ways = [right, *(way for way in wrong if formula(way)({}) != int(item["answer"]))]
-    meta = {"world": "reasoning-gym", "family": family, "level": 0, "kinds": [family], "ways": ways}
+    meta = {"world": "reasoning-gym", "language": "en", "family": family, "level": 0, "kinds": [family], "ways": ways}
     return Problem(f"reasoning-gym:{family}:{split}:{seed}:{index}", item["question"], str(item["answer"]), meta)

@@ -8,12 +8,15 @@ faster than one process of two threads. A run is a folder: killed at any moment,
 import json
 import os
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ponderosa.core.errors import PonderosaError
+from ponderosa.sapling.bases import BASES, base_path
+from ponderosa.sapling.corpora import corpus
 from ponderosa.sapling.corpus import Batch, batches, document
+from ponderosa.sapling.model import shape
 from ponderosa.sapling.problems import problems
 from ponderosa.sapling.vocabulary import NAMES, OBJECTS
 
@@ -24,10 +27,10 @@ if TYPE_CHECKING:
 RUN = "run"
 STATE = "state.pt"
 SETTINGS = "settings.json"
-AUDITED = 1000
-"""Test problems that the card's figures are measured on."""
 CALIBRATED = 300
-"""Those of them on which the model's ways are compared to the corpus's."""
+"""Audited problems on which the model's ways are compared to the corpus's."""
+SAMPLED, SAMPLES, HEAT = 100, 8, 1.0
+"""Audited problems of each of several dialects that are sampled, how often, and at which temperature."""
 _TOKENIZER_DOCUMENTS = 6000
 
 
@@ -36,6 +39,12 @@ class Pretraining:
     """Settings of a run. Tokens are those the model reads, padding not counted, over all processes."""
 
     tokens: int = 50_000_000
+    size: str = "base"
+    """The model's shape, one of `model.SIZES`."""
+    corpus: str = "code"
+    """What is read, one of `corpora.CORPORA`."""
+    tokenizer: str = ""
+    """A base's name or a checkpoint's folder, whose tokenizer is taken; by default one is trained on the corpus."""
     seed: int = 0
     processes: int = 2
     batch_tokens: int = 4096
@@ -49,81 +58,128 @@ class Pretraining:
     bf16: bool = True
     save_every: float = 60.0
     """Seconds between checkpoints of the run."""
+    audited: int = 1000
+    """Test problems that the card's figures are measured on; 0 leaves them out."""
 
 
 def pretrain(out: Path, settings: Pretraining = Pretraining()) -> Path:
     """Trains a base from nothing and writes it to `out` as a Hugging Face checkpoint with a card; returns that folder.
 
-    The run's state lies in `out/run`. Raises `PonderosaError` where another run's state lies there or a process dies.
+    The run's state lies in `out/run`. Raises `PonderosaError` where another run's state lies there, where there is no
+    such size, corpus or tokenizer, where the loss is no longer finite, or where a process dies.
     """
     import torch.multiprocessing as multiprocessing
 
+    if min(settings.tokens, settings.processes) < 1:
+        raise PonderosaError("pre-training needs at least 1 token and 1 process")
+    shape(settings.size)
+    corpus(settings.corpus)
     run = out / RUN
     run.mkdir(parents=True, exist_ok=True)
     _claim(run / SETTINGS, settings)
-    make_tokenizer(run, settings.seed)
+    make_tokenizer(run, settings)
     rendezvous = run / "rendezvous"
     rendezvous.unlink(missing_ok=True)
     os.environ["OMP_NUM_THREADS"] = "1"  # inherited by the processes, before they import torch
     try:
         multiprocessing.spawn(_train, args=(run, settings, rendezvous), nprocs=settings.processes)
     except multiprocessing.ProcessRaisedException as error:
-        raise PonderosaError(f"Pre-training failed; run the same command to resume from {run}. {error}") from error
+        said = str(error).strip().splitlines()[-1]  # the rest is the process's traceback
+        raise PonderosaError(f"Pre-training failed; run the same command to resume from {run}. {said}") from error
     except multiprocessing.ProcessExitedException as error:
         raise PonderosaError(f"A pre-training process died ({error}); run the same command to resume.") from error
     finish(out)
     return out
 
 
-def make_tokenizer(run: Path, seed: int) -> "PreTrainedTokenizerFast":
-    """The run's tokenizer: trained on the corpus at the first call, loaded after."""
+def make_tokenizer(run: Path, settings: Pretraining) -> "PreTrainedTokenizerFast":
+    """The run's tokenizer: another base's, or trained on the corpus; at the first call, and loaded after."""
     from transformers import PreTrainedTokenizerFast
 
     from ponderosa.sapling.tokenizer import train_tokenizer
 
     folder = run / "tokenizer"
     if not folder.exists():
-        documents = ("".join(d.text for d in document(seed, i)) for i in range(_TOKENIZER_DOCUMENTS))
+        if settings.tokenizer:
+            taken = base_path(settings.tokenizer) if settings.tokenizer in BASES else Path(settings.tokenizer)
+            if not (taken / "tokenizer.json").exists():
+                raise PonderosaError(f"there is no tokenizer at {taken}: a base's name or a checkpoint is expected")
+            tokenizer = PreTrainedTokenizerFast.from_pretrained(taken)
+        else:
+            places = range(_TOKENIZER_DOCUMENTS)
+            documents = ("".join(d.text for d in document(settings.seed, i, settings.corpus)) for i in places)
+            read = corpus(settings.corpus)
+            tokenizer = train_tokenizer(documents, NAMES + OBJECTS, read.vocabulary, read.fixed)
         part = run / "tokenizer.part"
-        train_tokenizer(documents, NAMES + OBJECTS).save_pretrained(part)
+        tokenizer.save_pretrained(part)
         part.rename(folder)
     return PreTrainedTokenizerFast.from_pretrained(folder)
 
 
-def finish(out: Path) -> None:
-    """Writes the run's model as it is now to `out`, in bf16, with tokenizer, generation settings and measured card."""
+def finish(out: Path, audited: int | None = None) -> None:
+    """Writes the run's model as it is now to `out`, in bf16, with tokenizer, generation settings and measured card.
+
+    The card is measured on as many problems as the run's settings say, or `audited`. Raises `PonderosaError` where
+    there is no run.
+    """
     import torch
     from transformers import GenerationConfig
 
-    from ponderosa.sapling.audit import audit
-    from ponderosa.sapling.calibration import calibration
     from ponderosa.sapling.card import write_card
     from ponderosa.sapling.model import new_model
 
-    settings = json.loads((out / RUN / SETTINGS).read_text())
+    if not (out / RUN / STATE).exists():
+        raise PonderosaError(f"{out} holds no run of ponderosa sapling pretrain")
+    settings = Pretraining(**json.loads((out / RUN / SETTINGS).read_text()))
+    if audited is not None:
+        settings = replace(settings, audited=audited)
     state = torch.load(out / RUN / STATE, weights_only=True)
-    tokenizer = make_tokenizer(out / RUN, settings["seed"])
-    model = new_model(tokenizer, settings["seed"])
+    tokenizer = make_tokenizer(out / RUN, settings)
+    model = new_model(tokenizer, settings.seed, settings.size)
     model.load_state_dict(state["model"])
     model.generation_config = GenerationConfig(
         do_sample=True, temperature=1.0, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
     )
     model.to(torch.bfloat16).save_pretrained(out)
     tokenizer.save_pretrained(out)
-    seed = settings["seed"] + 1
-    tested = problems("test", seed, 0, AUDITED)
-    model = model.float().eval()
     write_card(
         out,
-        audit(model, tokenizer, tested),
-        calibration(model, tokenizer, tested[:CALIBRATED]),
+        _measured(model.float().eval(), tokenizer, settings),
+        corpus=settings.corpus,
         parameters=model.num_parameters(),
-        command=f"ponderosa sapling pretrain {out.name} --tokens {settings['tokens']} --seed {settings['seed']}",
+        command=command(out, settings),
         tokens=state["tokens"],
         seconds=state["seconds"],
-        processes=settings["processes"],
-        seed=seed,
-        calibrated=min(CALIBRATED, AUDITED),
+        processes=settings.processes,
+    )
+
+
+def _measured(model: "LlamaForCausalLM", tokenizer: "PreTrainedTokenizerFast", settings: Pretraining) -> str:
+    """The card's figures, on the settings' `audited` problems."""
+    from ponderosa.sapling.audit import audit, measure
+    from ponderosa.sapling.calibration import calibration
+    from ponderosa.sapling.card import dialect_figures, figures
+
+    if not settings.audited:
+        return ""
+    seed = settings.seed + 1
+    if len(corpus(settings.corpus).sources) > 1:
+        found = measure(
+            model, tokenizer, settings.corpus, seed, settings.audited, min(SAMPLED, settings.audited), SAMPLES, HEAT
+        )
+        return dialect_figures(found, seed, SAMPLES, HEAT)
+    tested = problems("test", seed, 0, settings.audited)
+    rates = calibration(model, tokenizer, tested[:CALIBRATED])
+    return figures(audit(model, tokenizer, tested), rates, seed, min(CALIBRATED, settings.audited))
+
+
+def command(out: Path, settings: Pretraining) -> str:
+    """The command that makes a base of these settings."""
+    chosen = {"size": settings.size, "corpus": settings.corpus, "tokenizer": settings.tokenizer}
+    usual = asdict(Pretraining())
+    words = [f"--{name} {value}" for name, value in chosen.items() if value != usual[name]]
+    return " ".join(
+        [f"ponderosa sapling pretrain {out.name}", *words, f"--tokens {settings.tokens} --seed {settings.seed}"]
     )
 
 
@@ -169,8 +225,8 @@ def _train(rank: int, run: Path, settings: Pretraining, rendezvous: Path) -> Non
 
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", f"file://{rendezvous}", rank=rank, world_size=settings.processes)
-    tokenizer = make_tokenizer(run, settings.seed)
-    model = new_model(tokenizer, settings.seed)
+    tokenizer = make_tokenizer(run, settings)
+    model = new_model(tokenizer, settings.seed, settings.size)
     steppers = optimizers(model, settings)
     seen, chunk, spent = 0, 0, 0.0
     if (run / STATE).exists():
@@ -183,7 +239,8 @@ def _train(rank: int, run: Path, settings: Pretraining, rendezvous: Path) -> Non
     parent = os.getppid()
     started = saved_at = told_at = time.monotonic()
     resumed_at, running = seen, None
-    for batch, next_chunk in batches(tokenizer, settings.seed, settings.batch_tokens, rank, settings.processes, chunk):
+    place = (settings.seed, settings.batch_tokens, rank, settings.processes, chunk)
+    for batch, next_chunk in batches(tokenizer, *place, settings.corpus):
         if seen >= settings.tokens or os.getppid() != parent:  # orphans must not go on beside a resumed run
             break
         factor = rate_at(seen / settings.tokens, settings)
@@ -195,7 +252,9 @@ def _train(rank: int, run: Path, settings: Pretraining, rendezvous: Path) -> Non
         loss.backward()
         shared = torch.cat([*[p.grad.flatten() for p in parameters], torch.tensor([loss.item(), batch.count])])
         distributed.all_reduce(shared)
-        *_, loss_sum, count = shared[-2:].tolist()
+        if not torch.isfinite(shared).all():  # in all processes at once; what was saved is sound
+            raise PonderosaError(f"The loss is not finite after {seen:,} tokens: choose another seed and folder.")
+        loss_sum, count = shared[-2:].tolist()
         _scatter(shared[:-2] / settings.processes, parameters)
         for optimizer in steppers:
             optimizer.step()

@@ -12,11 +12,13 @@ END_OF_TEXT = "<|endoftext|>"
 PADDING = "<|padding|>"
 MAX_LENGTH = 1024
 
+_FIXED = (USER, ASSISTANT, *MARKERS)
+
 # Digits stand alone (so that numbers are copied digit by digit), words keep the space before them, and the wording that
 # every solution shares is one piece.
 _PIECES = (
-    r"\n# Step|\n# Now print the final answer|The answer is \\boxed\{"
-    r"| ?\d| ?[A-Za-z]+|\n| ?//| ?\*\*| ?[^\sA-Za-z\d]|\s"
+    r"\n# Step|\n# Now print the final answer|The answer is \\boxed\{|\n {4}|\n\n"
+    r"| ?\d| ?[A-Za-zĉĝĥĵŝŭĈĜĤĴŜŬ]+|\n| ?//| ?\*\*| ?[^\sA-Za-zĉĝĥĵŝŭĈĜĤĴŜŬ\d]|\s"
 )
 
 # The prompt of our format for the last user message, so that chat servers render what the policy was trained on.
@@ -28,16 +30,18 @@ _CHAT_TEMPLATE = (
 
 
 def train_tokenizer(
-    documents: Iterable[str], words: Iterable[str] = (), vocabulary: int = 1024
+    documents: Iterable[str], words: Iterable[str] = (), vocabulary: int = 1024, fixed: tuple[str, ...] = ()
 ) -> "PreTrainedTokenizerFast":
-    """Trains the tokenizer on documents. Markers and the prompt's fixed lines are one token each, and stay visible.
+    """Trains the tokenizer on documents. Markers, the prompt's fixed lines and the texts `fixed` are a token each, and
+    stay visible.
 
     Each of `words` becomes one token, whether a space comes before it or not, in lower case too.
     """
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
-    fixed = [AddedToken(text, special=False, normalized=False) for text in (USER, ASSISTANT, *MARKERS)]
+    texts = (*_FIXED, *fixed)
+    added = [AddedToken(text, special=False, normalized=False) for text in texts]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -47,14 +51,14 @@ def train_tokenizer(
     )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary - len(fixed),
+        vocab_size=vocabulary - len(added),
         special_tokens=[END_OF_TEXT, PADDING],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     forms = " ".join(f"{w} {w.lower()}\n{w}\n{w.lower()}\n" for w in words)
-    tokenizer.train_from_iterator([*_without_fixed(documents), *[forms] * 1000], trainer)
-    tokenizer.add_tokens(fixed)
+    tokenizer.train_from_iterator([*_without(texts, documents), *[forms] * 1000], trainer)
+    tokenizer.add_tokens(added)
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         eos_token=END_OF_TEXT,
@@ -66,8 +70,9 @@ def train_tokenizer(
     )
 
 
-def _without_fixed(documents: Iterable[str]) -> Iterable[str]:
+def _without(texts: Iterable[str], documents: Iterable[str]) -> Iterable[str]:
+    longest_first = sorted(texts, key=len, reverse=True)  # an instruction may name a marker
     for document in documents:
-        for text in (USER, ASSISTANT, *MARKERS):
+        for text in longest_first:
             document = document.replace(text, "\n")
         yield document

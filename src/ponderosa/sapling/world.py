@@ -101,6 +101,7 @@ def word_problem(split: str, seed: int, index: int, level: int) -> Problem:
         if belongs(question, split):
             meta = {
                 "world": "sapling",
+                "language": "en",
                 "level": level,
                 "kinds": [s.kind for s in written],
                 "combinations": [list(pair) for pair in combinations(written)],
@@ -119,7 +120,7 @@ def sentences(problem: Problem) -> list[Sentence]:
 def facts(problem: Problem) -> dict[str, int]:
     """The true value of every variable of a problem, in reading order, `answer` last."""
     if "sentences" not in problem.meta:
-        return {ANSWER: int(problem.answer or "")}
+        return {ANSWER: formula(problem.meta["ways"][0])({})}
     return {s.entity: s.value for s in sentences(problem) if not s.is_no_op}
 
 

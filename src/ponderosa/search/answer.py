@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ponderosa.core import Equivalent, Grader, Outcome, Tree
+from ponderosa.core import Equivalent, Outcome, Tree
 
 Aggregation = Literal["last", "min", "mean", "product"]
 
@@ -58,9 +58,9 @@ def _ends(tree: Tree) -> list[int]:
     return [end for end in ends if tree.nodes[end].outcome is Outcome.ANSWERED]
 
 
-async def _vote(tree: Tree, grader: Grader, weight: Callable[[int], float]) -> Choice | None:
+async def _vote(tree: Tree, equivalent: Equivalent | None, weight: Callable[[int], float]) -> Choice | None:
     ends = _ends(tree)
-    merged = await merge_answers([tree.nodes[end].answer or "" for end in ends], grader.equivalent)
+    merged = await merge_answers([tree.nodes[end].answer or "" for end in ends], equivalent)
     votes: dict[str, float] = {}
     for end, answer in zip(ends, merged, strict=True):
         votes[answer] = votes.get(answer, 0.0) + weight(end)
@@ -72,17 +72,17 @@ async def _vote(tree: Tree, grader: Grader, weight: Callable[[int], float]) -> C
     return Choice(winner, node, votes[winner] / total if total else 1 / len(votes))
 
 
-async def majority_vote(tree: Tree, grader: Grader, aggregation: str = "last") -> Choice | None:
+async def majority_vote(tree: Tree, equivalent: Equivalent | None, aggregation: str = "last") -> Choice | None:
     """The most frequent answer (self-consistency, arXiv 2203.11171); the first of equals; None if nothing answered."""
-    return await _vote(tree, grader, lambda end: 1.0)
+    return await _vote(tree, equivalent, lambda end: 1.0)
 
 
-async def weighted_vote(tree: Tree, grader: Grader, aggregation: str = "last") -> Choice | None:
+async def weighted_vote(tree: Tree, equivalent: Equivalent | None, aggregation: str = "last") -> Choice | None:
     """The answer whose trajectories' scores sum to most (weighted best-of-N)."""
-    return await _vote(tree, grader, lambda end: trajectory_score(tree, end, aggregation))
+    return await _vote(tree, equivalent, lambda end: trajectory_score(tree, end, aggregation))
 
 
-async def best_of_n(tree: Tree, grader: Grader, aggregation: str = "last") -> Choice | None:
+async def best_of_n(tree: Tree, equivalent: Equivalent | None, aggregation: str = "last") -> Choice | None:
     """The answer of the trajectory with the highest score; the first of equals."""
     return max(
         (Choice(tree.nodes[end].answer or "", end, trajectory_score(tree, end, aggregation)) for end in _ends(tree)),
@@ -91,7 +91,7 @@ async def best_of_n(tree: Tree, grader: Grader, aggregation: str = "last") -> Ch
     )
 
 
-async def best_terminal(tree: Tree, grader: Grader, aggregation: str = "last") -> Choice | None:
+async def best_terminal(tree: Tree, equivalent: Equivalent | None, aggregation: str = "last") -> Choice | None:
     """The answer of the terminal with the highest Q: a tree's pass@1 in rStar-Math's test-time search."""
     return max(
         (Choice(tree.nodes[end].answer or "", end, (tree.nodes[end].q + 1) / 2) for end in tree.answered()),
@@ -100,13 +100,13 @@ async def best_terminal(tree: Tree, grader: Grader, aggregation: str = "last") -
     )
 
 
-async def final_answer(tree: Tree, grader: Grader, aggregation: str = "last") -> Choice | None:
+async def final_answer(tree: Tree, equivalent: Equivalent | None, aggregation: str = "last") -> Choice | None:
     """The answer of the last rollout that has one, where each improves on those before; None without any."""
     end = next((end for end in reversed(tree.rollouts) if tree.nodes[end].answer is not None), None)
     return None if end is None else Choice(tree.nodes[end].answer or "", end, 1.0)
 
 
-async def mutual_choice(tree: Tree, grader: Grader, aggregation: str = "last") -> Choice | None:
+async def mutual_choice(tree: Tree, equivalent: Equivalent | None, aggregation: str = "last") -> Choice | None:
     """rStar's choice (arXiv 2408.06195, section 3.3), without a look at the right answer.
 
     A solution survives if the discriminator came to its answer from at least half of its beginnings, a value of 0. An
@@ -114,7 +114,7 @@ async def mutual_choice(tree: Tree, grader: Grader, aggregation: str = "last") -
     all count. The confidence is half the score.
     """
     ends = list(tree.answered())
-    merged = await merge_answers([tree.nodes[end].answer or "" for end in ends], grader.equivalent)
+    merged = await merge_answers([tree.nodes[end].answer or "" for end in ends], equivalent)
     surviving = [(tree.nodes[end].value or 0.0) >= 0 for end in ends]
     if not any(surviving):
         surviving = [True] * len(ends)
@@ -140,11 +140,11 @@ class TreeVotes:
     weighted: str | None
 
 
-async def tree_votes(trees: Sequence[Tree], grader: Grader, top: int = 8) -> TreeVotes:
+async def tree_votes(trees: Sequence[Tree], equivalent: Equivalent | None, top: int = 8) -> TreeVotes:
     """The votes of `trees`, the majority among the `top` of highest score; of equals the first."""
-    found = [await best_terminal(tree, grader) for tree in trees]
+    found = [await best_terminal(tree, equivalent) for tree in trees]
     choices = sorted((c for c in found if c is not None), key=lambda choice: choice.confidence, reverse=True)
-    merged = await merge_answers([choice.answer for choice in choices], grader.equivalent)
+    merged = await merge_answers([choice.answer for choice in choices], equivalent)
     counts: dict[str, int] = {}
     scores: dict[str, float] = {}
     for place, (choice, answer) in enumerate(zip(choices, merged, strict=True)):
@@ -157,7 +157,7 @@ async def tree_votes(trees: Sequence[Tree], grader: Grader, top: int = 8) -> Tre
 
 
 AnswerRule = Callable[..., Awaitable[Choice | None]]
-"""(tree, grader, aggregation) -> the chosen answer, None if the search found none."""
+"""(tree, equivalent, aggregation) -> the chosen answer, None if the search found none."""
 
 ANSWER_RULES: dict[str, AnswerRule] = {
     "majority": majority_vote,

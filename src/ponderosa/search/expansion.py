@@ -3,7 +3,7 @@
 rStar-Math, section 3.2: only nodes whose Python code executes stay alive.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from ponderosa.core import (
@@ -34,8 +34,10 @@ class Backends:
     """Who serves a search, and what it may cost. `judge` is given when data are made and never at test time.
 
     `equivalent` says whether two answers are the same value, for votes within a search; the same text without it.
-    `discriminator` is the second policy of mutual reasoning, `outcome_reward` a reward model of whole solutions (ORM)
-    where another one values steps.
+    `discriminator` is the second model of mutual reasoning: a policy, which completes what was begun, or a reward (a
+    judge), which values what is whole. `outcome_reward` is a reward model of whole solutions (ORM) where another one
+    values steps. `watch` is told of every request to the policy: the tree, or the part of one that is yet apart, and
+    the node that is extended.
     """
 
     policy: Policy
@@ -43,10 +45,11 @@ class Backends:
     format: StepFormat
     reward: Reward | None = None
     judge: Judge | None = None
-    discriminator: Policy | None = None
+    discriminator: Policy | Reward | None = None
     outcome_reward: Reward | None = None
     equivalent: Equivalent | None = None
     budget: Budget = UNLIMITED
+    watch: Callable[[Tree, int], None] = lambda tree, node: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,7 @@ async def propose(
     """
     if backends.budget.spent(tree):
         raise BudgetSpentError
+    backends.watch(tree, node)
     usage = tree.usage
     usage.policy_calls += 1
     asked = prompt or backends.format.render(tree.question, tree.steps(node))
@@ -144,6 +148,9 @@ async def verify(
     record = tree.nodes[node]
     parent = tree.nodes[record.parent]
     before = tree.steps(record.parent) if before is None else before
+    if step.kind is StepKind.END:
+        record.answer = "".join((*before, step.text)).strip() or None
+        record.outcome = Outcome.ANSWERED if record.answer else Outcome.MALFORMED
     format, run = backends.format, backends.executor.run
     result = None
     if step.kind is StepKind.CODE:
@@ -197,6 +204,7 @@ async def score(
         usage.scored_steps += len(one.values)
         usage.reward_tokens += one.tokens
         usage.reward_cached_tokens += one.cached_tokens
+        usage.unread_scores += one.unread
     return [one.values for one in scored]
 
 

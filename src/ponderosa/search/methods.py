@@ -1,11 +1,12 @@
-"""Every method in one visible dictionary: how it searches and how its answer is read."""
+"""Every method in one visible dictionary: how it searches and how its answer is read. One of a user's own goes by its
+import path."""
 
-from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any, NamedTuple, TypeVar
 
-from ponderosa.core import Grader, Outcome, PonderosaError, StepFormat, Tree, Usage
-from ponderosa.search.answer import ANSWER_RULES, Choice, best_terminal, tree_votes
+from ponderosa.core import PYTHON, Outcome, PonderosaError, StepFormat, Tree, Usage, find_attribute
+from ponderosa.search.answer import ANSWER_RULES, Aggregation, Choice, best_terminal, tree_votes
 from ponderosa.search.beam import BeamSettings, beam
 from ponderosa.search.beam import check as check_beam
 from ponderosa.search.concurrent import together
@@ -20,6 +21,7 @@ from ponderosa.search.official import check as check_official
 from ponderosa.search.particles import ParticleSettings, particles
 from ponderosa.search.playouts import PlayoutSettings, mcts_playouts
 from ponderosa.search.revision import RevisionSettings, revision
+from ponderosa.search.rollouts import RolloutSettings, rollouts
 from ponderosa.search.sampling import SampleSettings, sample
 
 POOLED = "pooled"
@@ -29,14 +31,18 @@ POOLED = "pooled"
 class Search(NamedTuple):
     """An algorithm: `run`, called with (problem id, question, backends, settings, seed, index), gives a tree.
 
-    `settings` are of that class. `needs` names the backends without which it cannot be, and `check` raises
-    `PonderosaError` for settings or a format that it cannot work with.
+    `settings` are of that dataclass. `needs` names the backends without which it cannot be, and `check` raises
+    `PonderosaError` for settings or a format that it cannot work with. One that is `judged` makes data only: it learns
+    from the known answers. One that `continues` may be called with another tree of the problem as `given`, and goes on
+    from that.
     """
 
     run: Callable[..., Coroutine[Any, Any, Tree]]
     settings: type[Any]
     needs: tuple[str, ...] = ()
     check: Callable[[Any, StepFormat], object] = lambda settings, format: None
+    judged: bool = False
+    continues: bool = False
 
 
 SEARCHES: dict[str, Search] = {
@@ -49,6 +55,7 @@ SEARCHES: dict[str, Search] = {
     "mutual": Search(mutual, MutualSettings, check=check_mutual),
     "revision": Search(revision, RevisionSettings),
     "long_chain": Search(long_chain, LongChainSettings, check=check_long_chain),
+    "rollouts": Search(rollouts, RolloutSettings, judged=True, continues=True),
     "official_mcts": Search(official_mcts, OfficialSettings, check=check_official),
     "official_beam": Search(official_beam, OfficialSettings, ("reward",), check_official),
 }
@@ -70,13 +77,19 @@ class SearchSettings:
     trees: int = 4
     batch: int = 2
     """Samples that an adaptive vote draws at a time."""
-    aggregation: str = "last"
+    aggregation: Aggregation = "last"
+
+    def aggregated(self, how: Aggregation) -> "SearchSettings":
+        """The same, with `how` in all searches that aggregate step values."""
+        parts = {part.name: getattr(self, part.name) for part in fields(self)}
+        changed = {name: replace(part, aggregation=how) for name, part in parts.items() if hasattr(part, "aggregation")}
+        return replace(self, **changed, aggregation=how)
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """`search` is one of `SEARCHES`, and `settings` gives its settings at a budget, as given without one; None is a
-    budget that is too small for it.
+    """`search` names an algorithm (see `find_search`), and `settings` gives its settings at a budget, as given without
+    one; None is a budget that is too small for it.
 
     `rules` (of `ANSWER_RULES`) may read the answer, the first where nothing says otherwise. `needs` names the backends
     without which it cannot be.
@@ -92,6 +105,9 @@ class Method:
     """The budget is a number of trees, which vote."""
     nested: Callable[[SearchSettings], bool] = lambda settings: False
     """Does a search hold those of all smaller budgets (see `first_rollouts`)?"""
+
+    def __str__(self) -> str:
+        return f"a method of {self.search}"
 
 
 def check_needs(name: str, needs: Iterable[str], has: Callable[[str], object]) -> None:
@@ -175,37 +191,72 @@ METHODS: dict[str, Method] = {
 }
 
 
+N = TypeVar("N", Search, Method)
+
+
+def find_search(name: str) -> Search:
+    """An algorithm of `SEARCHES`, or a `Search` at `python:package.module:attribute`. Raises `PonderosaError`."""
+    found = _find(name, "search", Search, SEARCHES)
+    if not is_dataclass(found.settings):
+        raise PonderosaError(f"{name}: the settings of a search are a dataclass")
+    return found
+
+
+def find_method(name: str | Method) -> Method:
+    """A method of `METHODS`, a `Method` at `python:package.module:attribute`, or `name` itself if it is one.
+
+    Raises `PonderosaError`.
+    """
+    found = name if isinstance(name, Method) else _find(name, "method", Method, METHODS)
+    find_search(found.search)
+    if unknown := [rule for rule in found.rules if rule not in ANSWER_RULES]:
+        raise PonderosaError(f"{name}: there is no answer rule {unknown[0]}: choose of {', '.join(ANSWER_RULES)}")
+    return found
+
+
+def _find(name: str, what: str, kind: type[N], known: Mapping[str, N]) -> N:
+    if not name.startswith(PYTHON):
+        if name not in known:
+            raise PonderosaError(f"there is no {what} {name}: choose one of {', '.join(known)}")
+        return known[name]
+    found, options = find_attribute(name)
+    if not isinstance(found, kind):
+        raise PonderosaError(f"{name} is a {type(found).__name__}: a ponderosa.search.{kind.__name__} is wanted")
+    if options:
+        raise PonderosaError(f"{name}: a {what} takes no options; settings are given with --set")
+    return found
+
+
 async def search(
     problem_id: str,
     question: str,
-    method: str,
+    method: str | Method,
     backends: Backends,
-    grader: Grader,
     settings: SearchSettings,
     seed: int = 0,
     index: int = 0,
 ) -> tuple[Tree, Choice | None]:
-    """Searches one problem by a method of `METHODS` and chooses the answer; None if the search found none. Of several
-    trees the one with the answer comes back, with the cost of all.
+    """Searches one problem by a method (see `find_method`) and chooses the answer; None if the search found none. Of
+    several trees the one with the answer comes back, with the cost of all.
 
     Raises `PonderosaError` where the method needs a backend that is not there, or cannot work with the format.
     """
-    chosen = METHODS[method]
-    of, made = SEARCHES[chosen.search], chosen.settings(settings, None)
-    check_needs(method, chosen.needs, lambda need: getattr(backends, need))
+    chosen = find_method(method)
+    of, made = find_search(chosen.search), chosen.settings(settings, None)
+    check_needs(str(method), chosen.needs, lambda need: getattr(backends, need))
     of.check(made, backends.format)
     if not chosen.trees:
         tree = await of.run(problem_id, question, backends, made, seed, index)
-        return tree, await ANSWER_RULES[chosen.rules[0]](tree, grader, settings.aggregation)
+        return tree, await ANSWER_RULES[chosen.rules[0]](tree, backends.equivalent, settings.aggregation)
     trees: list[Tree] = await together(
         of.run(problem_id, question, backends, made, seed, index + i) for i in range(settings.trees)
     )
     if failed := [tree for tree in trees if tree.outcome is Outcome.BACKEND_FAILED]:
         return failed[0], None
     usage = sum((tree.usage for tree in trees), Usage())
-    winner = (await tree_votes(trees, grader)).majority
+    winner = (await tree_votes(trees, backends.equivalent)).majority
     for tree in trees:
-        choice = await best_terminal(tree, grader)
+        choice = await best_terminal(tree, backends.equivalent)
         if choice is not None and choice.answer == winner:
             return replace(tree, usage=usage), choice
     return replace(trees[0], usage=usage), None

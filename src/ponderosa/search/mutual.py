@@ -17,6 +17,7 @@ from ponderosa.core import (
     ParsedStep,
     PonderosaError,
     Prompt,
+    Reward,
     Sampling,
     StepFormat,
     Tree,
@@ -36,10 +37,11 @@ from ponderosa.search.actions import (
     context,
     subquestion_of,
 )
+from ponderosa.search.agreement import ends_from, same_answer
 from ponderosa.search.answer import merge_answers
 from ponderosa.search.budget import ending
 from ponderosa.search.concurrent import together
-from ponderosa.search.expansion import Backends, Limits, back_up, propose, unique, verify
+from ponderosa.search.expansion import Backends, Limits, back_up, propose, score, unique, verify
 from ponderosa.search.sampling import chain_like, chains
 from ponderosa.search.selection import uct
 
@@ -276,43 +278,41 @@ class _Search:
 
 
 async def _discriminate(tree: Tree, backends: Backends, settings: MutualSettings) -> None:
-    """Sets the `value` of every solution to the share of its beginnings from which the discriminator comes to its
-    answer as well, in [-1, 1]. Where all solutions agree there is nothing to tell apart.
+    """Sets the `value` of every solution, in [-1, 1], to the share of its beginnings from which the discriminator comes
+    to its answer as well, or to the word of one that judges it. Where all solutions agree there is nothing to tell
+    apart.
     """
     ends = list(tree.answered())
     merged = await merge_answers([tree.nodes[end].answer or "" for end in ends], backends.equivalent)
     if len(set(merged)) < 2:
         return
+    if isinstance(backends.discriminator, Reward):
+        paths = [(tree.question, context(tree, end)[1]) for end in ends]
+        for end, values in zip(ends, await score(tree, paths, backends.discriminator, last_only=True), strict=True):
+            tree.nodes[end].value = values[-1]
+        return
+    assert backends.discriminator is not None
+    second = replace(backends, policy=backends.discriminator)
     before = tree.usage.generated_tokens
     try:
-        shares = await together(_agreement(tree, end, backends, settings) for end in ends)
+        shares = await together(_agreement(tree, end, second, settings) for end in ends)
     finally:
         tree.usage.discriminator_tokens = tree.usage.generated_tokens - before
     for end, share in zip(ends, shares, strict=True):
         tree.nodes[end].value = 2 * share - 1
 
 
-async def _agreement(tree: Tree, end: int, backends: Backends, settings: MutualSettings) -> float:
+async def _agreement(tree: Tree, end: int, second: Backends, settings: MutualSettings) -> float:
     question, steps = context(tree, end)
-    assert backends.discriminator is not None
-    second = replace(backends, policy=backends.discriminator)
     chain = chain_like(
         settings, 1, max_depth=settings.chain_steps, temperature=settings.discriminator_temperature, top_p=1.0, top_k=0
     )
-    answer = tree.nodes[end].answer or ""
+    answer, solution = tree.nodes[end].answer or "", "".join(steps)
     agreed = 0
     for share in settings.prefixes:
-        begun = (_beginning("".join(steps), share),)
-        aside = await chains(tree, question, begun, second, chain, f"from {share} of {tree.tag(end)}")
-        other = aside.nodes[aside.rollouts[0]].answer
-        agreed += other is not None and len(set(await merge_answers([answer, other], backends.equivalent))) == 1
+        aside = await ends_from(tree, question, solution, share, second, chain, f"from {share} of {tree.tag(end)}")
+        agreed += sum(await same_answer(aside, answer, second))
     return agreed / len(settings.prefixes)
-
-
-def _beginning(text: str, share: float) -> str:
-    """So many of the words of a text, at least one."""
-    ends = [word.end() for word in re.finditer(r"\S+", text)]
-    return text[: ends[max(1, round(share * len(ends))) - 1]] if ends else text
 
 
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:/\d+)?")

@@ -131,7 +131,7 @@ async def _first_visits(tree: Tree, node: int, backends: Backends) -> None:
         if record.outcome is Outcome.ANSWERED and judge is not None:
             assert record.answer is not None
             record.reward = await judge(record.answer)
-            back_up(tree, child, record.reward)
+            back_up(tree, child, record.reward or 0.0)
         elif record.terminal and record.outcome is not Outcome.ANSWERED:
             visit(tree, child, -1.0)
         else:

@@ -5,7 +5,7 @@ Chains are kept as a tree whose nodes are shared by samples with the same text, 
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -165,12 +165,14 @@ async def go_on(
     settings: SampleSettings,
     salt: str = "",
     stops: tuple[str, ...] | None = None,
+    told: Callable[[int, Completion], None] = lambda sample, completion: None,
 ) -> dict[int, list[int]]:
     """Continues the samples that stand at each node up to their next execution, or to one of `stops`; where those stand
     that go on.
 
-    `ends[i]` becomes the node at which sample i stands; `salt` goes into the seeds. All nodes' completions are awaited
-    before any is added, so that the order of nodes depends on nothing but texts.
+    `ends[i]` becomes the node at which sample i stands, of which `told` hears with its completion; `salt` goes into the
+    seeds. All nodes' completions are awaited before any is added, so that the order of nodes depends on nothing but
+    texts.
     """
     limits = Limits(settings.max_depth, settings.code_errors)
     source = (tree.seed, tree.problem_id, tree.index)
@@ -196,6 +198,7 @@ async def go_on(
             steps[end] = step
             reached.setdefault(end, []).append(sample_index)
             ends[sample_index] = end
+            told(sample_index, completion)
     await together(verify(tree, end, step, backends, limits) for end, step in steps.items())
     return {end: here for end, here in reached.items() if not tree.nodes[end].terminal}
 

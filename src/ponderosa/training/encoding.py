@@ -37,6 +37,24 @@ def encode_continuations(tokenizer: Any, texts: Iterable[str]) -> dict[str, list
     return dict(zip(unique, encoded, strict=True))
 
 
+def encode_written(tokenizer: Any, texts: Iterable[str]) -> dict[str, tuple[list[int], list[int]]]:
+    """(tokens, labels) by text, of what comes after a prompt: steps, or whole responses.
+
+    Labels are the tokens themselves where the policy wrote them, and `IGNORED` on the executor's output.
+    """
+    split = {text: split_response(text) for text in texts}
+    tokens = encode_continuations(tokenizer, (piece for pieces in split.values() for piece, _ in pieces))
+    encoded = {}
+    for text, pieces in split.items():
+        ids: list[int] = []
+        labels: list[int] = []
+        for piece, learned in pieces:
+            ids += tokens[piece]
+            labels += tokens[piece] if learned else [IGNORED] * len(tokens[piece])
+        encoded[text] = (ids, labels)
+    return encoded
+
+
 def encode_responses(
     tokenizer: Any, prompts: Sequence[str], responses: Sequence[str]
 ) -> list[tuple[list[int], list[int]]]:
@@ -46,14 +64,10 @@ def encode_responses(
     and on the executor's output.
     """
     heads = encode_prompts(tokenizer, prompts)
-    split = [split_response(response) for response in responses]
-    tokens = encode_continuations(tokenizer, (text for pieces in split for text, _ in pieces))
+    written = encode_written(tokenizer, responses)
+    eos = tokenizer.eos_token_id
     encoded = []
-    for prompt, pieces in zip(prompts, split, strict=True):
-        ids = list(heads[prompt])
-        labels = [IGNORED] * len(ids)
-        for text, learned in pieces:
-            ids += tokens[text]
-            labels += tokens[text] if learned else [IGNORED] * len(tokens[text])
-        encoded.append(([*ids, tokenizer.eos_token_id], [*labels, tokenizer.eos_token_id]))
+    for prompt, response in zip(prompts, responses, strict=True):
+        head, (ids, labels) = heads[prompt], written[response]
+        encoded.append(([*head, *ids, eos], [*[IGNORED] * len(head), *labels, eos]))
     return encoded

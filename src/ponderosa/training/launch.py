@@ -10,17 +10,17 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
 from ponderosa.core import PonderosaError
-from ponderosa.training.jobs import PPMJob, SFTJob, parse_job
-from ponderosa.training.settings import Progress
-
-OnProgress = Callable[[Progress], None]
-Job = SFTJob | PPMJob | Mapping[str, Any]
+from ponderosa.training.accelerated import AccelerateLauncher
+from ponderosa.training.events import Told
+from ponderosa.training.jobs import Job, parse_job
+from ponderosa.training.server import ENVIRONMENT
+from ponderosa.training.settings import LauncherSettings, OnProgress
 
 
 class Launcher:
@@ -46,11 +46,11 @@ class Launcher:
     ) -> None:
         await self.close()
 
-    async def run(self, job: Job, on_progress: OnProgress | None = None) -> dict[str, Any]:
+    async def run(self, job: Job | Mapping[str, Any], on_progress: OnProgress | None = None) -> dict[str, Any]:
         """Trains, and returns the report as plain values.
 
         Raises `PonderosaError` with what the training raised, or if a process of it died. Cancelling ends the training
-        and leaves no checkpoint.
+        and leaves no checkpoint; the same job goes on from what was saved of it.
         """
         parsed = parse_job(job)
         async with self._turn:
@@ -70,21 +70,14 @@ class Launcher:
 
     async def _result(self, server: asyncio.subprocess.Process, on_progress: OnProgress | None) -> dict[str, Any]:
         assert server.stdout is not None
-        report: dict[str, Any] = {}
-        errors: list[dict[str, str]] = []
-        while line := await server.stdout.readline():
-            event, value = json.loads(line)
-            match event:
-                case "progress" if on_progress:
-                    on_progress(Progress(**value))
-                case "report":
-                    report = value
-                case "error":
-                    errors.append(value)
-                case "done" if errors:
-                    raise PonderosaError(errors[0]["message"]) from RuntimeError(errors[0]["trace"])
-                case "done":
-                    return report
+        told = Told(on_progress)
+        await told.listen(server.stdout)
+        if told.done:
+            if told.death:
+                raise PonderosaError(told.death)
+            if told.errors:
+                raise PonderosaError(told.errors[0]["message"]) from RuntimeError(told.errors[0]["trace"])
+            return told.report or {}
         code = await server.wait()
         if self._drain:
             await self._drain
@@ -118,7 +111,7 @@ class Launcher:
             self._stderr.append(line.decode(errors="replace"))
 
     async def close(self) -> None:
-        """Ends the server and its workers at once. Their partial checkpoints are removed by the next training."""
+        """Ends the server and its workers at once. What a training saved is there for it to go on from."""
         if self._server is None:
             return
         server, self._server = self._server, None
@@ -129,17 +122,19 @@ class Launcher:
             await self._drain
 
 
-ENVIRONMENT = {
-    "HF_HUB_OFFLINE": "1",  # neither look-ups nor telemetry; a model must be here before it is trained
-    "OMP_NUM_THREADS": "1",  # processes share the work; threads of small models only get into each other's way
-    "TOKENIZERS_PARALLELISM": "false",
-    "GLOO_SOCKET_IFNAME": "lo",
-    "PYTORCH_NVML_BASED_CUDA_CHECK": "1",  # asking for a GPU must not initialise CUDA before the fork
-}
-"""What the server finds in its environment."""
+def launching(processes: int = 1, settings: LauncherSettings | None = None) -> Launcher | AccelerateLauncher:
+    """What runs jobs in so many processes: by `accelerate launch` if the settings say so, else by a fork server."""
+    if settings is None or settings.accelerate is None:
+        return Launcher(processes)
+    return AccelerateLauncher(settings, processes)
 
 
-async def run_job(job: Job, processes: int = 1, on_progress: OnProgress | None = None) -> dict[str, Any]:
+async def run_job(
+    job: Job | Mapping[str, Any],
+    processes: int = 1,
+    on_progress: OnProgress | None = None,
+    settings: LauncherSettings | None = None,
+) -> dict[str, Any]:
     """Runs one job in a launcher of its own; see `Launcher.run`."""
-    async with Launcher(processes) as launcher:
+    async with launching(processes, settings) as launcher:
         return await launcher.run(job, on_progress)

@@ -1,14 +1,18 @@
 """Reading training rows: mappings with named fields, from memory or from files."""
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from ponderosa.core import PonderosaError
+from ponderosa.core import PonderosaError, derive_seed
+from ponderosa.forest import PairRow
 from ponderosa.forest import read_rows as read_data_set
 from ponderosa.forest.rows import Row
 
+T = TypeVar("T")
 Rows = str | Path | Sequence[Mapping[str, Any] | str | Path]
 """Rows in memory, a file of them in JSON Lines, a data set that `ponderosa.forest` wrote (a folder), or several."""
 
@@ -30,6 +34,38 @@ def read_rows(rows: Rows, kind: type[Row], fields: Mapping[str, type]) -> list[d
     return found
 
 
+def read_pairs(rows: Rows, fields: Mapping[str, type]) -> list[dict[str, Any]]:
+    """The named fields, `weight` among them, of preference pairs.
+
+    Raises `PonderosaError` as `read_rows`, and for a weight that is negative or no number.
+    """
+    pairs = read_rows(rows, PairRow, fields)
+    for number, pair in enumerate(pairs, start=1):
+        if not 0 <= pair["weight"] < math.inf:
+            raise PonderosaError(
+                f"the weight of a preference pair must not be negative, and finite: pair {number} has {pair['weight']}"
+            )
+    return pairs
+
+
+def split(rows: Sequence[T], share: float, key: Callable[[T], str]) -> tuple[list[T], list[T]]:
+    """(rows to train on, rows held out): all of those with the same `key`, until at least `share` of all is held out.
+
+    Which come first depends on their keys alone, so that a problem stays on its side from round to round. Of a single
+    one nothing can be held out.
+    """
+    count = Counter(map(key, rows))
+    order = sorted(count, key=lambda name: derive_seed("held out", name))
+    chosen: set[str] = set()
+    held = 0
+    for name in order[:-1]:
+        if held >= share * len(rows):
+            break
+        chosen.add(name)
+        held += count[name]
+    return [row for row in rows if key(row) not in chosen], [row for row in rows if key(row) in chosen]
+
+
 def _read_lines(path: Path) -> list[Any]:
     try:
         return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
@@ -45,6 +81,8 @@ def _checked(record: Any, fields: Mapping[str, type], place: str) -> dict[str, A
         value = record.get(field)
         if kind is float and isinstance(value, int):
             value = float(value)
+        if kind is list and isinstance(value, tuple):
+            value = list(value)
         if not isinstance(value, kind):
             raise PonderosaError(f"{place}: `{field}` must be a {kind.__name__}, not {value!r}")
         checked[field] = value

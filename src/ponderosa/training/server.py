@@ -2,7 +2,8 @@
 
 It loads the libraries once, reads a job a line from stdin and forks the workers of each, so that a job starts at once
 and its memory is gone when it ends. Events go to stdout, a line of JSON each: ["progress", ...], ["report", ...] or
-["error", ...], and in the end, when all workers are gone, ["done", null]. Whatever else is printed goes to stderr.
+["error", ...], and in the end, when all workers are gone, ["done", how one of them died, or null]. Whatever else is
+printed goes to stderr.
 """
 
 import ctypes
@@ -12,13 +13,23 @@ import signal
 import socket
 import sys
 import traceback
-from dataclasses import asdict
 from typing import Any, NoReturn
 
 from ponderosa.core import PonderosaError
-from ponderosa.training.jobs import parse_job, run_here
+from ponderosa.training.events import send, sending
+from ponderosa.training.jobs import parse_job
 
+ENVIRONMENT = {
+    "HF_HUB_OFFLINE": "1",  # neither look-ups nor telemetry; a model must be here before it is trained
+    "OMP_NUM_THREADS": "1",  # processes share the work; threads of small models only get into each other's way
+    "TOKENIZERS_PARALLELISM": "false",
+    "GLOO_SOCKET_IFNAME": "lo",
+    "PYTORCH_NVML_BASED_CUDA_CHECK": "1",  # asking for a GPU must not initialise CUDA before the fork
+}
+"""What training processes find in their environment."""
+_INSTALL = "`pip install 'ponderosa[train]'` installs what training needs"
 _PR_SET_PDEATHSIG = 1
+_END = signal.SIGUSR2  # ends what a failed worker leaves; no other cause of death looks like it
 
 
 def main() -> None:
@@ -29,18 +40,18 @@ def main() -> None:
     try:
         import ponderosa.training.trainers  # noqa: F401  loads torch, transformers and trl once, for all workers
     except ImportError as error:
-        sys.exit(f"{error}; `pip install 'ponderosa[train]'` installs what training needs")
+        sys.exit(f"{error}; {_INSTALL}")
 
     for line in sys.stdin:
         request = json.loads(line)
-        failure = serve(request["job"], request["processes"], events)
-        if failure:
-            send(events, "error", {"message": failure, "trace": ""})
-        send(events, "done", None)
+        send(events, "done", serve(request["job"], request["processes"], events))
 
 
 def serve(job: dict[str, Any], processes: int, events: int) -> str | None:
-    """Runs a job in forked workers; returns what went wrong where no worker lived to say it."""
+    """Runs a job in forked workers; returns how one of them died, if one did without a word.
+
+    What the others then say is of its death only: a connection was lost.
+    """
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     parent = os.getpid()
@@ -50,53 +61,62 @@ def serve(job: dict[str, Any], processes: int, events: int) -> str | None:
         if pid == 0:
             work(job, rank, processes, port, parent, events)
         workers[pid] = rank
-    failure = None
+    death = None
     while workers:
         pid, status = os.wait()
         rank = workers.pop(pid)
         code = os.waitstatus_to_exitcode(status)
-        if code != 0 and failure is None:
-            failure = "" if code == 1 else f"training process {rank} {_died(code)}"
+        if code not in (0, 1, -_END) and death is None:
+            death = f"training process {rank} {died(code)}"
+        if code != 0:
             for other in workers:
-                os.kill(other, signal.SIGKILL)
-    return failure or None
+                os.kill(other, _END)
+    return death
 
 
-def _died(code: int) -> str:
+def died(code: int) -> str:
+    """How a training process that ended with that exit code (negative: signal) died, and what to do."""
     if code == -signal.SIGKILL:
         return "was killed, probably for want of memory: lower `micro_batch_size` or `max_length`"
     return f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
 
 def work(job: dict[str, Any], rank: int, processes: int, port: int, parent: int, events: int) -> NoReturn:
-    """One worker's life. Exit code 1 says that it has sent the error itself."""
+    """One worker's life."""
     die_with(parent)
+    signal.signal(_END, signal.SIG_DFL)  # whatever was inherited
+    if processes > 1:
+        os.environ |= {
+            "RANK": str(rank),
+            "LOCAL_RANK": str(rank),
+            "WORLD_SIZE": str(processes),
+            "LOCAL_WORLD_SIZE": str(processes),
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(port),
+        }
+    os._exit(train(job, events, tells=rank == 0))
+
+
+def train(job: dict[str, Any], events: int, *, tells: bool) -> int:
+    """Trains in this process; the one of a machine that `tells` sends the report. Returns the exit code.
+
+    Exit code 1 says that the error was sent.
+    """
     try:
-        if processes > 1:
-            os.environ |= {
-                "RANK": str(rank),
-                "LOCAL_RANK": str(rank),
-                "WORLD_SIZE": str(processes),
-                "LOCAL_WORLD_SIZE": str(processes),
-                "MASTER_ADDR": "127.0.0.1",
-                "MASTER_PORT": str(port),
-            }
-        report = run_here(parse_job(job), lambda progress: send(events, "progress", asdict(progress)))
-        if rank == 0:
+        report = parse_job(job).run(sending(events))
+        if tells:
             send(events, "report", report)
     except PonderosaError as error:
         send(events, "error", {"message": str(error), "trace": traceback.format_exc()})
-        os._exit(1)
+        return 1
+    except ImportError as error:
+        send(events, "error", {"message": f"{error}; {_INSTALL}", "trace": traceback.format_exc()})
+        return 1
     except Exception as error:
         message = f"training failed: {type(error).__name__}: {error}".splitlines()[0]
         send(events, "error", {"message": message, "trace": traceback.format_exc()})
-        os._exit(1)
-    os._exit(0)
-
-
-def send(events: int, event: str, value: Any) -> None:
-    """Writes one event as one line."""
-    os.write(events, json.dumps([event, value]).encode() + b"\n")
+        return 1
+    return 0
 
 
 def die_with(parent: int) -> None:

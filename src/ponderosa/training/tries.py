@@ -47,6 +47,15 @@ class Trie:
         return 0
 
 
+def text_places(parents: Sequence[int], place: int) -> list[int]:
+    """The places of the tokens of the text that ends at `place`, in order."""
+    places = []
+    while place != ROOT:
+        places.append(place)
+        place = parents[place]
+    return places[::-1]
+
+
 def positions(parents: Sequence[int]) -> npt.NDArray[np.int64]:
     """The position of each token in its own text [L]."""
     depths = np.zeros(len(parents), np.int64)

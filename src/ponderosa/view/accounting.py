@@ -11,6 +11,7 @@ COLUMNS = (
     ("discriminator_tokens", "of them a discriminator's"),
     ("reward_tokens", "reward tokens"),
     ("reward_cached_tokens", "of them cached"),
+    ("unread_scores", "scores not read"),
     ("executions", "executions"),
     ("flops", "FLOPs computed"),
     ("wall_s", "seconds, waiting included"),

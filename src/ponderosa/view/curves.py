@@ -5,7 +5,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ponderosa.view.figures import COLORS, SERIES, new_axes, short
+from ponderosa.view.figures import COLORS, MARKERS, SERIES, new_axes, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,20 +32,28 @@ NAMES = {
     "long_chain": "long chain",
     "pass": "pass@N",
 }
-_PALETTE = (*SERIES, "#0e7490", "#7c2d12", "#4d7c0f", "#be185d", "#334155")
-_COLUMNS = ("method", "budget", "choice", "n", "accuracy", "low", "high", "tokens", "flops", "against_majority")
+PALETTE = (*SERIES, "#0e7490", "#7c2d12", "#4d7c0f", "#be185d", "#334155")
+_COLUMNS = (
+    *("method", "budget", "choice", "n", "accuracy", "low", "high", "tokens", "flops", "against_majority"),
+    "judged_by_a_model",
+)
+
+
+def _name(method: str) -> str:
+    return NAMES.get(method, method)
 
 
 def markdown(results: Results) -> str:
     """A row a method and budget: accuracy in percent with its 95 % interval, and what it costs a problem."""
     lines = [
-        "| method | N | accuracy, % [95 %] | tokens | FLOPs | over majority at like tokens, points [95 %] | chosen |",
+        f"| method | N | accuracy{_as_judged(results)}, % [95 %] | tokens | FLOPs "
+        "| over majority at like tokens, points [95 %] | chosen |",
         "|---|---|---|---|---|---|---|",
     ]
     for point in results["points"]:
         difference = point["against_majority"]
         lines.append(
-            f"| {NAMES[point['method']]} | {point['budget']} "
+            f"| {_name(point['method'])} | {point['budget']} "
             f"| {_percent(point['accuracy'])} [{_percent(point['low'])}, {_percent(point['high'])}] "
             f"| {point['tokens']:,.0f} | {_scientific(point['flops'])} "
             f"| {_points(difference) if difference else ''} | {point['choice']} |"
@@ -60,8 +68,48 @@ def table(results: Results) -> str:
     writer.writeheader()
     for point in results["points"]:
         difference = point["against_majority"]
-        writer.writerow({**point, "against_majority": difference["value"] if difference else ""})
+        more = {"against_majority": difference["value"] if difference else "", "judged_by_a_model": judged(results)}
+        writer.writerow({**point, **more})
     return buffer.getvalue()
+
+
+def judged(results: Results) -> bool:
+    """Is what counts as right no more than a model's opinion?"""
+    return bool(results.get("grading", {}).get("judged"))
+
+
+def _as_judged(results: Results) -> str:
+    return " as judged by a model" if judged(results) else ""
+
+
+def remarks(results: Results) -> str:
+    """What is to be said of answers that are not there, of backends that refused, and of those who judged the others:
+    that they are models, and where they had no word; often nothing.
+    """
+    found, lines = results["grading"], []
+    trees, without = (
+        sum(search.get(key, 0) for search in results["searches"].values()) for key in ("trees", "unanswered")
+    )
+    if 2 * without > trees:
+        lines.append(
+            f"{without:,} of {trees:,} searches ended without an answer: steps are expected in the format "
+            f"{results['settings']['format']} (--format), of limited length (--max-tokens, --max-depth)."
+        )
+    if judged(results):
+        lines.append(
+            f"Judged by a model ({results['settings']['grader']}), not checked: {found['judged']:,} of "
+            f"{found['answers']:,} answers."
+        )
+    if failed := found["failed"]:
+        how = ", ".join(f"{count:,} {status.replace('_', ' ')}" for status, count in failed.items())
+        lines.append(f"Not graded, and counted as wrong: {how}, of {found['answers']:,} answers.")
+    searches = results["searches"].values()
+    if refused := sum(search["refused"] for search in searches):
+        trees = sum(search["trees"] for search in searches)
+        lines.append(f"Refused by a backend, and counted as wrong: {refused:,} of {trees:,} searches.")
+    if unread := sum(search["unread_scores"] for search in searches):
+        lines.append(f"On {unread:,} paths the judge of steps said nothing that could be read: they are worth 0.")
+    return "\n\n".join(lines)
 
 
 def picture(results: Results, cost: str = "tokens") -> "Figure":
@@ -73,11 +121,11 @@ def picture(results: Results, cost: str = "tokens") -> "Figure":
     n = max((point["n"] for point in results["points"]), default=0)
     from matplotlib.ticker import LogLocator, NullFormatter
 
-    figure, axes = new_axes(f"Accuracy against compute, n = {n}", "%")
+    figure, axes = new_axes(f"Accuracy{_as_judged(results)} against compute, n = {n}", "%")
     lines: Lines = {}
     for point in sorted(results["points"], key=lambda point: point[cost] or 0):
         if point[cost]:
-            lines.setdefault(NAMES[point["method"]], []).append((point[cost], point))
+            lines.setdefault(_name(point["method"]), []).append((point[cost], point))
     _draw(axes, lines, dashed=(NAMES["pass"],))
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -105,8 +153,8 @@ def _draw(axes: "Axes", lines: Lines, dashed: Sequence[str]) -> None:
                 [100 * record["high"] - value for value, (_, record) in zip(values, found, strict=True)],
             ),
             label=name,
-            color=_PALETTE[place % len(_PALETTE)],
-            marker="osD^Pv*Xdh8"[place % 11],
+            color=PALETTE[place % len(PALETTE)],
+            marker=MARKERS[place % len(MARKERS)],
             linestyle="--" if name in dashed else "-",
             markersize=4.5,
             linewidth=1.6,
@@ -124,7 +172,7 @@ def by_aggregation(results: Results) -> str:
     lines = [f"| method | step values | {' | '.join(budgets)} | lost [95 %] |", "|---" * (len(budgets) + 3) + "|"]
     for row in rows:
         cells = " | ".join(_percent(at["accuracy"]) for at in row["at"])
-        lines.append(f"| {NAMES[row['method']]} | {row['aggregation']} | {cells} | {_points(row['lost'])} |")
+        lines.append(f"| {_name(row['method'])} | {row['aggregation']} | {cells} | {_points(row['lost'])} |")
     return "\n".join(lines) + "\n"
 
 
@@ -134,7 +182,7 @@ def overoptimisation(results: Results) -> "Figure":
     A reward model that can be trusted rises with N; where a line falls it is over-optimised.
     """
     n = max((point["n"] for point in results["points"]), default=0)
-    figure, axes = new_axes(f"Best of N by step values, n = {n}", "%")
+    figure, axes = new_axes(f"Best of N by step values{_as_judged(results)}, n = {n}", "%")
     lines: Lines = {
         row["aggregation"]: [(at["budget"], at) for at in row["at"]]
         for row in results["by_aggregation"]
@@ -142,8 +190,8 @@ def overoptimisation(results: Results) -> "Figure":
     }
     others = (NAMES["majority"], NAMES["pass"])
     for point in results["points"]:
-        if NAMES[point["method"]] in others:
-            lines.setdefault(NAMES[point["method"]], []).append((point["budget"], point))
+        if _name(point["method"]) in others:
+            lines.setdefault(_name(point["method"]), []).append((point["budget"], point))
     _draw(axes, lines, dashed=others)
     axes.set_xscale("log", base=2)
     axes.set_xticks([budget for budget, _ in next(iter(lines.values()))])
@@ -157,7 +205,7 @@ def compared(names: Sequence[str], differences: Mapping[tuple[str, int], Mapping
     """The paired differences between two evaluations, `names`, as Markdown."""
     lines = [f"| method | N | {names[1]} over {names[0]}, points [95 %] | n |", "|---|---|---|---|"]
     for (method, budget), difference in differences.items():
-        lines.append(f"| {NAMES[method]} | {budget} | {_points(difference)} | {difference['n']:.0f} |")
+        lines.append(f"| {_name(method)} | {budget} | {_points(difference)} | {difference['n']:.0f} |")
     return "\n".join(lines) + "\n"
 
 

@@ -35,7 +35,7 @@ COLORS = {
 
 SERIES = tuple(color for name, color in COLORS.items() if name.startswith("series"))
 _METHOD_ORDER = ("greedy", "majority", "best_of_n", "weighted", "mcts", "pass_at_k")
-_MARKERS = "osD^Pv"  # shapes, so that colour is never the only sign
+MARKERS = "osD^Pv*Xdh8"  # shapes, so that colour is never the only sign
 _SIZE = (5.4, 3.8)  # inches: small enough that the text is still read where a phone shows the picture at full width
 
 
@@ -148,7 +148,7 @@ def _line(axes: "Axes", rates: Sequence[Rate | None], name: str, place: int, *, 
         yerr=(below, above),
         label=name,
         color=SERIES[place],
-        marker=_MARKERS[place],
+        marker=MARKERS[place],
         linestyle="--" if dashed else "-",
         markersize=4.5,
         linewidth=1.6,

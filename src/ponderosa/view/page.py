@@ -1,7 +1,10 @@
 """The pieces of a page, as HTML: tables of rates, trajectories and trees. All text from outside is escaped."""
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from ponderosa.core import Tree
@@ -9,6 +12,26 @@ from ponderosa.view.rounds import Rate, counted
 from ponderosa.view.trajectories import StepText, best_correct, mark, shown_children, statistics
 
 Row = tuple[str, Sequence[Rate | None]]
+
+
+def document(title: str, body: Iterable[str]) -> str:
+    """A whole page, which refers to nothing outside itself."""
+    style = files("ponderosa.view").joinpath("report.css").read_text(encoding="utf-8")
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)} · Ponderosa</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
+        + "\n".join(filter(None, body))
+        + "\n</main>\n</body>\n</html>\n"
+    )
+
+
+def write(path: Path, text: str) -> Path:
+    """Writes a page whole or not at all; returns its path."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
+    return path
 
 
 def section(title: str, *blocks: str) -> str:

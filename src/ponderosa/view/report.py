@@ -1,15 +1,13 @@
 """The report of a run: one self-contained page, and its main picture as files."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
-from importlib.resources import files
 from pathlib import Path
 
 from ponderosa.core import Tree
-from ponderosa.view import accounting, figures, page
+from ponderosa.view import accounting, figures, page, reflection, rewards
 from ponderosa.view.progress import duration
 from ponderosa.view.rounds import (
     Rate,
@@ -52,16 +50,11 @@ def write_report(run: Path, data: ReportData) -> Path:
     picture = figures.accuracy(data.results)
     for name in ("accuracy.svg", "accuracy.png"):
         figures.save(picture, run / name)
-    path = run / "report.html"
-    partial = path.with_suffix(".partial")
-    partial.write_text(_html(data), encoding="utf-8")
-    os.replace(partial, path)
-    return path
+    return page.write(run / "report.html", _html(data))
 
 
 def _html(data: ReportData) -> str:
     results = data.results
-    style = files("ponderosa.view").joinpath("report.css").read_text(encoding="utf-8")
     name = (results.get("recipe") or {}).get("name") or "A run"
     body = [
         f"<h1>{escape(str(name))}: a model that taught itself to reason</h1>",
@@ -73,17 +66,12 @@ def _html(data: ReportData) -> str:
         _cost(results),
         _q_values(data),
         _example(data.example),
+        reflection.section(results),
         page.section("Search trees", _TREE_KEY if data.trees else "", *map(page.tree, data.trees)),
         page.section("Where things are", page.definitions({**data.paths, **(results.get("checkpoints") or {})})),
         _reproduce(data),
     ]
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(str(name))} · Ponderosa</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
-        + "\n".join(filter(None, body))
-        + "\n</main>\n</body>\n</html>\n"
-    )
+    return page.document(str(name), body)
 
 
 _TREE_KEY = page.paragraph(
@@ -97,6 +85,8 @@ def _subtitle(results: Results) -> str:
     facts = [f"{rounds} round{'s' * (rounds != 1)} of self-evolution"]
     if results.get("seed") is not None:
         facts.append(f"seed {results['seed']}")
+    if results.get("judged"):
+        facts.append(results["judged"])
     if results.get("wall_s") is not None:
         facts.append(f"{duration(results['wall_s'])} of wall-clock time")
     return " · ".join(facts)
@@ -155,11 +145,24 @@ def _ppm(results: Results) -> str:
         ("AUC, steps of this round's policy", series(results, "ppm", "auc")),
         ("AUC, steps of the base on the probe pool", series(results, "ppm", "probe_auc")),
         ("Pair accuracy", series(results, "ppm", "pair_accuracy")),
+        ("AUC, ends of solutions", series(results, "calibration", "auc")),
     ]
     data = [("A wrong intermediate value", series(results, "sft", "wrong_intermediate"))]
+    errors = series(results, "calibration", "ece")
+    diagrams = {label(record): record.get("calibration") for record in results["rounds"]}
+    pictures = []
+    if any(errors):
+        alt = "Calibration error by round: " + ", ".join(rate.percent if rate else "none" for rate in errors) + " %"
+        pictures.append(figures.inline_svg(rewards.diagram(diagrams), alt))
     return page.section(
         "Preference model and data",
         page.rates_table("The process preference model (PPM), in %; 50 is chance", _names(results), rows),
+        page.beside(
+            page.pictures(pictures),
+            page.rates_table("Its expected calibration error, in %", _names(results), [("Ends of solutions", errors)]),
+        )
+        if pictures
+        else "",
         page.rates_table("Share of the trajectories chosen for training, in %, that have", _names(results), data),
     )
 

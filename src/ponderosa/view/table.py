@@ -48,6 +48,8 @@ def draw_rounds(results: Results, console: Console) -> None:
 def _notes(results: Results) -> list[str]:
     """What the table's figures mean, and what they say of the run as a whole."""
     lines = ["Shares in %, accuracies on held-out problems; tokens are those generated for a problem."]
+    if results.get("judged"):
+        lines.append(f"What is right was {results['judged']}.")
     greedy = series(results, "greedy")
     if gain := paired_gain(results):
         lines.append(f"Greedy, last round against the base on the same problems: {gain}.")

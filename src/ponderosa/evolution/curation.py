@@ -1,0 +1,93 @@
+"""Which right solutions are good to read: the filters of DeepSeek-R1's rejection sampling (arXiv 2501.12948, section
+2.3.3), and pairs of solutions from which a reward model learns that preference.
+
+Beyond being right, a solution is to be in one language, without endless paragraphs, and without blocks of code.
+"""
+
+from collections.abc import Callable, Iterable
+from itertools import cycle, islice
+from math import lcm
+
+from pydantic import Field
+
+from ponderosa.core import Problem, StepFormat, Tree, find_attribute
+from ponderosa.core.plain_formats import OPENING_FENCE
+from ponderosa.evolution.settings import Part
+from ponderosa.forest import PairRow, Trajectory, trajectories
+from ponderosa.training.languages import language_share
+
+Readable = Callable[[str, str], bool]
+"""Can a text be read, in this language?"""
+
+
+class Readability(Part):
+    """What can be read: a text with at least the share `consistency` of its words in its problem's language, which is
+    the problem's `meta["language"]` or `language`; no paragraph of more than `paragraph` characters; and, unless `code`
+    is allowed, no fenced block.
+
+    `share` is a function of one's own that gives that share, `python:module:attribute`, called with text and language;
+    by default languages are told from the others `among` which they are sought.
+    """
+
+    language: str = "en"
+    among: tuple[str, ...] = ("en", "zh")
+    share: str = ""
+    consistency: float = Field(0.95, ge=0, le=1)
+    paragraph: int = Field(4000, ge=1)
+    code: bool = False
+
+    def reader(self) -> Readable:
+        """Raises `PonderosaError` for a function that there is not."""
+        share, options = find_attribute(self.share) if self.share else (language_share, {"among": self.among})
+
+        def readable(text: str, language: str) -> bool:
+            if not self.code and OPENING_FENCE in text:
+                return False
+            if any(len(paragraph) > self.paragraph for paragraph in text.splitlines()):
+                return False
+            return bool(share(text, language, **options) >= self.consistency)
+
+        return readable
+
+    def keeper(self, problems: Iterable[Problem]) -> Callable[[Trajectory], bool]:
+        """Whether a trajectory of one of the problems can be read. Raises `PonderosaError` likewise."""
+        readable = self.reader()
+        languages = {problem.id: str(problem.meta.get("language", self.language)) for problem in problems}
+        return lambda trajectory: readable("".join(trajectory.steps), languages[trajectory.problem_id])
+
+
+def preferences(
+    trees: Iterable[Tree], format: StepFormat, keep: Callable[[Trajectory], bool], most: int = 2
+) -> list[PairRow]:
+    """At most `most` pairs a tree of whole solutions: one that is right and that one would keep, and one that is not.
+
+    A tree's pairs share no solution as long as there are others.
+    """
+    return [row for tree in trees for row in _pairs(tree, format, keep, most)]
+
+
+def _pairs(tree: Tree, format: StepFormat, keep: Callable[[Trajectory], bool], most: int) -> Iterable[PairRow]:
+    good: dict[str, Trajectory] = {}
+    bad: dict[str, Trajectory] = {}
+    for found in trajectories(tree):
+        side = good if found.correct and not found.erred and keep(found) else bad
+        side.setdefault("".join(found.steps), found)
+    if not good or not bad:
+        return
+    prompt = format.render(tree.question).text
+    both = zip(cycle(good.items()), cycle(bad.items()), strict=False)
+    for (chosen, better), (rejected, worse) in islice(both, min(most, lcm(len(good), len(bad)))):
+        yield PairRow(
+            prompt=prompt,
+            chosen=chosen,
+            rejected=rejected,
+            weight=1.0,
+            margin=better.mean_q - worse.mean_q,
+            scope="trajectory",
+            problem_id=tree.problem_id,
+            question=tree.question,
+            tree_id=tree.id,
+            prefix_node=0,
+            chosen_node=better.nodes[-1],
+            rejected_node=worse.nodes[-1],
+        )

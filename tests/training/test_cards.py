@@ -1,0 +1,72 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ponderosa.core import PonderosaError
+from ponderosa.training.cards import Model, model_card, percent, tell, write_card, written_here
+
+RECORD: dict[str, Any] = {
+    "kind": "sft",
+    "start": "models/base",
+    "rows": ["data/sft"],
+    "seed": 7,
+    "settings": {"epochs": 2},
+    "report": {"rows": 1200, "steps": 30, "tokens": 98765, "loss_start": 1.25, "loss_end": 0.5}
+    | {"kept": {"step": 30, "loss": 0.75, "accuracy": 0.8}},
+}
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    (tmp_path / "config.json").write_text('{"architectures": ["LlamaForCausalLM"]}')
+    (tmp_path / "training.json").write_text(json.dumps(RECORD))
+    write_card(tmp_path, "runs/demo/policy")
+    return tmp_path
+
+
+def test_a_card_says_data_settings_start_seed_tokens_and_loss(checkpoint: Path) -> None:
+    text = (checkpoint / "README.md").read_text()
+    for told in ("`models/base`", "- `data/sft`", '"seed": 7', '"epochs": 2', "98,765 tokens", "from 1.25 to 0.5"):
+        assert told in text
+    assert "1,200 trajectories" in text
+    assert "it is 0.75, with an accuracy of 80.0%" in text
+    assert "ponderosa train runs/demo/policy/training.json --out OTHER" in text
+    assert 'pipeline_tag: "text-generation"' in text
+
+
+def test_a_run_adds_the_round_the_scores_and_the_command(checkpoint: Path) -> None:
+    rate = {"value": 0.626, "low": 0.5834, "high": 0.667, "n": 500}
+    tell(checkpoint, recipe="demo", round=2, command="ponderosa evolve demo", scores={"greedy": rate})
+    text = (checkpoint / "README.md").read_text()
+    assert "in round 2 of the recipe `demo`" in text
+    assert "| greedy | 62.6 (58.3-66.7), n = 500 |" in text
+    assert "ponderosa evolve demo" in text
+    assert json.loads((checkpoint / "training.json").read_text())["report"] == RECORD["report"]
+
+
+def test_a_card_that_a_person_edited_is_known(checkpoint: Path) -> None:
+    write_card(checkpoint)
+    assert written_here(checkpoint)
+    (checkpoint / "README.md").write_text("mine")
+    assert not written_here(checkpoint)
+
+
+def test_what_was_not_trained_here_is_told_nothing(tmp_path: Path) -> None:
+    tell(tmp_path, round=1)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(PonderosaError, match="it is no checkpoint"):
+        Model.of(tmp_path)
+
+
+def test_a_card_of_which_nothing_is_known_has_what_it_is_and_how_to_use_it() -> None:
+    text = model_card(Model("me/tiny-ppm", values=True, scale=5))
+    assert "tanh(logit / 5)" in text
+    assert "## How it was made" not in text
+    assert "## Measured" not in text
+
+
+def test_rates_are_percent() -> None:
+    assert percent(0.5) == "50.0"
+    assert percent(0.5, 0.4, 0.6) == "50.0 (40.0-60.0)"
