@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -212,9 +211,6 @@ def test_ctrl_c_is_one_line_and_keeps_what_is_done(recipe: Path, tmp_path: Path)
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=partial(
-            signal.signal, signal.SIGINT, signal.SIG_DFL
-        ),  # what a shell puts in the background ignores it
     )
     while not finished_tables(out):
         time.sleep(0.1)
