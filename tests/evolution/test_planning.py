@@ -99,7 +99,7 @@ def test_retries_are_of_what_is_unsolved_and_data_are_of_what_is_solved() -> Non
     assert found[1, "retry 1"].work.generated == pytest.approx(500 * a_tree * 80)
     assert found[1, "retry 2"].work.generated == pytest.approx(400 * a_tree * 80)
     assert found[1, "SFT"].work.trained == pytest.approx((500 + 100 + 80) * 2 * (100 + 50) * 2)  # two epochs
-    assert found[1, "PPM"].work.trained == pytest.approx((1000 + 500 + 400) * 3 * 50 * 2)
+    assert found[1, "PPM"].work.trained == pytest.approx((1000 + 500 + 400) * 3 * 50)  # one
 
 
 def test_training_goes_over_the_rows_of_earlier_rounds_if_the_recipe_says_so() -> None:

@@ -16,7 +16,7 @@ from ponderosa.evolution.loops import parse_recipe
 from ponderosa.evolution.r1 import R1
 from ponderosa.evolution.results import Results
 from ponderosa.evolution.stages import Forest, SearchPlan, Stages
-from ponderosa.forest import SFTRow, read_rows, write_forest
+from ponderosa.forest import PairRow, SFTRow, read_rows, write_forest
 from ponderosa.problems import read_problems
 
 GRPO = {"batch_size": 8, "group": 4}
@@ -139,7 +139,9 @@ def test_general_problems_that_are_held_out_are_not_asked(evolved: Any, tmp_path
     assert asked == [*(f"5, {i}?" for i in range(4)), "Who?"]
 
 
-def test_a_judge_is_asked_of_many_solutions_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_judge_is_asked_of_many_solutions_at_once_and_what_it_rejects_is_preferred_to_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The judge answers none before it was asked about both."""
     stages = Noted(tmp_path / "run", recipe())
     asked: list[str] = []
@@ -164,7 +166,9 @@ def test_a_judge_is_asked_of_many_solutions_at_once(tmp_path: Path, monkeypatch:
         await module.curate(stages, settings, forests)
 
     asyncio.run(curate())
-    assert [row.problem_id for row in read_rows(stages.run.round(3) / "data" / "sft", SFTRow)] == ["3-0"]
+    data = stages.run.round(3) / "data"
+    assert [row.problem_id for row in read_rows(data / "sft", SFTRow)] == ["3-0"]
+    assert {row.problem_id for row in read_rows(data / "pairs", PairRow)} == {"3-0"}
 
 
 @pytest.mark.parametrize(

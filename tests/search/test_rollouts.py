@@ -94,6 +94,23 @@ def test_the_binary_search_finds_the_first_step_from_which_no_right_answer_is_re
         assert tree.nodes[second].q == -1
 
 
+def test_a_step_whose_completions_got_no_verdict_is_not_taken_for_a_wrong_one(data_making: Backends) -> None:
+    """The judge tells of the solutions that were drawn, and fails from then on: the search for their errors ends."""
+    drawn = asyncio.run(sample("p", "What is x?", data_making, SampleSettings(SETTINGS.solutions, 1.0)))
+    left = len(set(drawn.rollouts))
+
+    async def failing(answer: str) -> float | None:
+        nonlocal left
+        left -= 1
+        assert data_making.judge is not None
+        return await data_making.judge(answer) if left >= 0 else None
+
+    tree = run(replace(data_making, judge=failing), BINARY)
+    firsts = {(0, *tree.path(end))[len(tree.path(end)) // 2] for end in wrong_ends(data_making, tree)}
+    assert len(tree.rollouts) == len(firsts) * BINARY.completions
+    assert not any(node.visits for node in tree.nodes)
+
+
 def test_the_binary_search_completes_the_logarithm_of_the_steps(data_making: Backends) -> None:
     tree = run(data_making, BINARY)
     wrong = wrong_ends(data_making, tree)

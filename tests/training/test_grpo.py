@@ -209,15 +209,25 @@ def test_a_field_that_trl_lacks_is_named(base: Path, own: str, tmp_path: Path) -
         train_grpo(base, PROBLEMS, tmp_path / "p", settings(f"{own}:share", trl={"wings": 2}), 1, task=TEXT)
 
 
-def test_a_training_that_was_stopped_goes_on_from_its_last_state(base: Path, own: str, tmp_path: Path) -> None:
-    """The rest is as if nothing had happened: the same rollouts, and the same weights."""
-    saved = settings(f"{own}:share", max_steps=6, save_steps=2)
+@pytest.mark.parametrize(
+    "drawn",
+    [{"save_steps": 2}, {"save_steps": 1, "updates": 2}, {"save_steps": 3, "iterations": 2}],
+    ids=["a step", "two steps", "two passes"],
+)
+def test_a_training_that_was_stopped_goes_on_from_its_last_state(
+    base: Path, own: str, tmp_path: Path, drawn: dict[str, int]
+) -> None:
+    """The rest is as if nothing had happened: the same rollouts, and the same weights.
+
+    Where two steps share a generation, no state is saved between them.
+    """
+    saved = settings(f"{own}:share", max_steps=6, **drawn)
 
     class StoppedError(Exception):
         pass
 
     def stop(progress: Progress) -> None:
-        if progress.step == 5:
+        if progress.step == 6:
             raise StoppedError
 
     out = tmp_path / "stopped"

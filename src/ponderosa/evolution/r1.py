@@ -9,7 +9,7 @@
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -25,7 +25,7 @@ from ponderosa.evolution.run import Observer, Run, write_whole
 from ponderosa.evolution.settings import known
 from ponderosa.evolution.stages import Forest, Stages
 from ponderosa.execution import make_executor
-from ponderosa.forest import PairRow, SFTRow, sft_rows
+from ponderosa.forest import PairRow, SFTRow, Trajectory, sft_rows, trajectories
 from ponderosa.problems import load_problems
 from ponderosa.search import SampleSettings
 from ponderosa.search.concurrent import together
@@ -85,9 +85,12 @@ class FineTuning(Round):
 
 
 class AllScenarios(Round):
-    """Stage 5. The preference model is trained on `pairs` (files of them), by default on what stage 3 took and did not
-    take; rewards of kind model name it "preference". `general` problems, by name, are asked beside those of
-    mathematics; they need have no answers.
+    """Stage 5. The preference model is trained on `pairs` (files of them), by default on what stage 3 would take and
+    what it would not; rewards of kind model name it "preference". `general` problems, by name, are asked beside those
+    of mathematics; they need have no answers.
+
+    The paper has a model for helpfulness and another for harmlessness, and rewards reasoning by rules alone. Here one
+    model is read twice, unless a reward names another `checkpoint`, and all rewards are of all problems.
     """
 
     stage: Literal["all scenarios"] = "all scenarios"
@@ -179,9 +182,15 @@ def general_problems(stages: Stages, names: Sequence[str]) -> list[Problem]:
 
 
 async def curate(stages: Stages, settings: RejectionSampling, forests: Sequence[Forest]) -> None:
-    """Writes what stage 3 takes, and pairs of it with what it does not take."""
-    problems = [problem for forest in forests for problem in forest.problems]
-    keep = settings.readable.keeper(problems)
+    """Writes what stage 3 takes, and pairs of what it would take with what it would not."""
+    if all(file.exists() for name in ("sft", "pairs") for file in stages.data(name, 3)):
+        return
+    problems = {problem.id: problem for forest in forests for problem in forest.problems}
+    keep = settings.readable.keeper(problems.values())
+    if settings.judge is not None:
+        found = [found for forest in forests for tree in forest.trees() for found in trajectories(tree)]
+        good = [one for one in found if one.correct and not one.erred and keep(one)]
+        keep = await approved(stages, settings.judge, good, problems)
     data = settings.data
 
     def chosen(trees: Iterable[Tree]) -> list[SFTRow]:
@@ -191,25 +200,22 @@ async def curate(stages: Stages, settings: RejectionSampling, forests: Sequence[
         return preferences(trees, stages.format, keep)
 
     told = settings.model_dump(mode="json", include={"data", "readable", "judge"})
-    if settings.judge is None:
-        stages.write(3, "sft", SFTRow, chosen, forests, told)
-    elif not stages.data("sft", 3)[0].exists():
-        rows = chosen(tree for forest in forests for tree in forest.trees())
-        approved = await judged_right(stages, settings.judge, rows, {problem.id: problem for problem in problems})
-        stages.write(3, "sft", SFTRow, lambda _: approved, forests, told)
+    stages.write(3, "sft", SFTRow, chosen, forests, told)
     stages.write(3, "pairs", PairRow, preferred, forests, told)
 
 
-async def judged_right(
-    stages: Stages, judge: str, rows: Sequence[SFTRow], problems: Mapping[str, Problem]
-) -> list[SFTRow]:
-    """The rows that a judge, who sees the whole solution beside the reference, finds right."""
+async def approved(
+    stages: Stages, judge: str, candidates: Iterable[Trajectory], problems: Mapping[str, Problem]
+) -> Callable[[Trajectory], bool]:
+    """Which of the `candidates` a judge, who sees the whole solution beside the reference, finds right too."""
+    texts = list(dict.fromkeys((one.problem_id, "".join(one.steps)) for one in candidates))
     async with (
         make_executor(stages.recipe.execution) as executor,
         open_grader(judge, executor, stages.run.path) as grader,
     ):
-        verdicts = await together(grader.grade(row.response, problems[row.problem_id]) for row in rows)
-    return [row for row, verdict in zip(rows, verdicts, strict=True) if verdict.correct]
+        verdicts = await together(grader.grade(text, problems[problem]) for problem, text in texts)
+    right = {text for text, verdict in zip(texts, verdicts, strict=True) if verdict.correct}
+    return lambda one: (one.problem_id, "".join(one.steps)) in right
 
 
 def with_preference(settings: GRPOSettings, checkpoint: str) -> GRPOSettings:

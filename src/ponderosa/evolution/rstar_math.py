@@ -49,7 +49,9 @@ class DataSettings(TrajectorySettings):
 
 
 class RStarMath(SelfTraining):
-    """The recipe. The defaults are the paper's."""
+    """The recipe. The defaults are the paper's, but that the data of earlier rounds train too (`data.history` and
+    `data.pair_history`): it does not say whether they do.
+    """
 
     loop: Literal["rstar-math"] = "rstar-math"
     bootstrap: str | None = None

@@ -110,17 +110,22 @@ def _solutions(tree: Tree, most: int) -> list[int]:
 async def _find_errors(tree: Tree, ends: Sequence[int], valuing: "_Valuing") -> None:
     """Looks for the first wrong step of each of the wrong solutions that end at `ends`, all at once.
 
-    Of a solution's steps 0 … T, the root being 0, a right answer can be reached from `low`, and not from `high`.
+    Of a solution's steps 0 … T, the root being 0, a right answer can be reached from `low`, and not from `high`. Where
+    no completion of a step got a verdict, the search of its solution ends.
     """
     paths = {end: [0, *tree.path(end)] for end in ends}
     low = dict.fromkeys(ends, 0)
     high = {end: len(paths[end]) - 1 for end in ends}
-    while searched := [end for end in ends if high[end] - low[end] > 1]:
+    lost: set[int] = set()
+    while searched := [end for end in ends if high[end] - low[end] > 1 and end not in lost]:
         middle = {end: (low[end] + high[end]) // 2 for end in searched}
         await valuing.complete(dict.fromkeys(paths[end][middle[end]] for end in searched))
         for end in searched:
             reached = valuing.right(paths[end][middle[end]])
-            (low if reached else high)[end] = middle[end]
+            if reached is None:
+                lost.add(end)
+            else:
+                (low if reached else high)[end] = middle[end]
 
 
 class _Valuing:
@@ -153,7 +158,7 @@ class _Valuing:
                 for node in path[path.index(begin) :] if begin else [0, *path]:
                     visit(tree, node, brought)
 
-    def right(self, node: int) -> bool:
-        """Did a completion that passed through `node` come to a right answer?"""
+    def right(self, node: int) -> bool | None:
+        """Did a completion that passed through `node` come to a right answer? None where none got a verdict."""
         record = self._tree.nodes[node]
-        return record.total > -record.visits
+        return record.total > -record.visits if record.visits else None

@@ -28,6 +28,8 @@ class DPOSettings(FitSettings):
     of pairs that are thought to be the wrong way round), "sigmoid_norm", "apo_zero". `sft_weight` adds so much of the
     likelihood of the chosen texts (RPO, arXiv 2404.19733), which plain DPO may lower. Of the pairs only those of
     `scopes` are taken whose Q values differ by `min_margin` at least. `batch_size` counts pairs.
+
+    A checkpoint is saved in 32 bits: most of so few small steps would be rounded away in 16.
     """
 
     epochs: float = Field(8, gt=0)
@@ -35,6 +37,7 @@ class DPOSettings(FitSettings):
     schedule: Literal["linear", "cosine", "constant"] = "cosine"
     warmup: float = Field(0.1, ge=0, lt=1)
     weight_decay: float = Field(0.0, ge=0)
+    save_precision: Literal["float32", "bfloat16"] = "float32"
     beta: float = Field(0.5, gt=0)
     loss: Literal["sigmoid", "ipo", "hinge", "robust", "sigmoid_norm", "apo_zero"] = "sigmoid"
     label_smoothing: float = Field(0.0, ge=0, lt=0.5)

@@ -55,7 +55,8 @@ class GenerationSettings(BaseModel):
 
 
 class GRPOSettings(FitSettings):
-    """How to train by GRPO; the defaults are those of DeepSeek-R1-Zero where a single GPU can bear them.
+    """How to train by GRPO. `group`, `batch_size`, `beta` and the temperature are by default DeepSeek-R1-Zero's; rate,
+    loss and clipping are what open reproductions with small models use.
 
     A step draws `group` rollouts for each of `batch_size / group` problems (R1-Zero: 16 for each of 32), and so
     `batch_size` counts rollouts. Rollouts that with their prompt exceed `max_length` tokens are cut there. `epochs`
@@ -117,6 +118,10 @@ class GRPOSettings(FitSettings):
                 "`sharded` weights cannot generate in the process that trains: set `generation.engine: vllm`"
             )
         return self
+
+    @property
+    def steps_together(self) -> int:
+        return self.updates * self.iterations
 
     @property
     def problems_per_step(self) -> int:

@@ -20,7 +20,8 @@ OFFICIAL_SCALE = 5.0
 
 
 class PPMSettings(RewardModelSettings):
-    """How to train a PPM (see `RewardModelSettings` for what all reward models share); the defaults are the paper's.
+    """How to train a PPM (see `RewardModelSettings` for what all reward models share); the defaults are the paper's
+    (appendix A.1).
 
     `squash` says what the loss compares: "tanh" squashed values, as in the paper, "none" bare logits, as in the public
     implementation. `sharpness` multiplies their difference in the loss: squashed values differ by at most 2, so that
@@ -31,6 +32,7 @@ class PPMSettings(RewardModelSettings):
     `centering` pulls the sum of a pair's values to 0: its square is added to the loss with this factor.
     """
 
+    epochs: float = Field(1, gt=0)
     batch_size: int = Field(512, ge=1)
     squash: Literal["tanh", "none"] = "tanh"
     sharpness: float = Field(1.0, gt=0)

@@ -88,6 +88,11 @@ class FitSettings(BaseModel):
         """The settings that make the training what it is, as plain values: not when it saves, nor whom it tells."""
         return self.model_dump(mode="json", exclude={"save_steps", "save_minutes", "report_to"})
 
+    @property
+    def steps_together(self) -> int:
+        """The steps that share what is drawn for them: a state that is saved between two of them could not go on."""
+        return 1
+
     def epochs_of(self, rows: int) -> float:
         """The epochs over so many rows that keep to both limits, where batches are full."""
         limit = self.max_steps * self.batch_size / max(rows, 1)

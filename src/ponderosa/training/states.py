@@ -34,6 +34,7 @@ class States(TrainerCallback):
         self.keeps_best = self.saves and isinstance(settings, HeldOutSettings) and settings.keep_best
         self.started = self.saved = time.monotonic()
         self.seconds_before = 0.0
+        self.step_saved = 0
         self.best_when_saved: int | None = None
 
     def latest(self) -> str | None:
@@ -43,6 +44,7 @@ class States(TrainerCallback):
         if latest:
             record = json.loads((Path(latest) / SAVED).read_text(encoding="utf-8"))
             self.seconds_before, self.best_when_saved = record["seconds"], record["best"]
+            self.step_saved = int(Path(latest).name.rpartition("-")[2])
         self.started = self.saved = time.monotonic()
         return latest
 
@@ -53,9 +55,10 @@ class States(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> TrainerControl:
-        if self.saves and state.global_step < state.max_steps:
+        step = state.global_step
+        if self.saves and step < state.max_steps and step % self.settings.steps_together == 0:
             steps, minutes = self.settings.save_steps, self.settings.save_minutes
-            due = bool(steps) and state.global_step % steps == 0
+            due = bool(steps) and step // steps > self.step_saved // steps
             if not due and minutes:
                 due = _agreed(time.monotonic() - self.saved >= 60 * minutes)
             control.should_save = control.should_save or due
@@ -65,7 +68,7 @@ class States(TrainerCallback):
         if args.save_only_model:
             return
         self.trainer.accelerator.wait_for_everyone()  # each writes its part
-        self.saved = time.monotonic()
+        self.saved, self.step_saved = time.monotonic(), state.global_step
         if is_main():
             now = self.folder / f"checkpoint-{state.global_step}"
             self.best_when_saved = state.best_global_step

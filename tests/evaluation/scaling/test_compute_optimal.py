@@ -57,6 +57,27 @@ def test_all_approaches_find_the_exponent():
     assert best == pytest.approx(1e6, rel=0.1)
 
 
+def test_intervals_hold_the_truth_between_the_sizes_of_a_coarse_grid():
+    """The exponent of an envelope that jumps from size to size is known no better than the grid tells."""
+    rng = np.random.default_rng(1)
+
+    def loss(n, d):
+        return (1.7 + 400 / n**0.34 + 410 / d**0.28) * np.exp(0.002 * rng.standard_normal())
+
+    models = [trained(n, d, loss(n, d)) for n in (1e7, 3e7, 1e8, 3e8) for d in (2e8, 6e8, 2e9, 6e9)]
+    for found in allocations([fit_loss(LAWS["chinchilla"], models, resamples=50)], models, resamples=200):
+        assert not found.a.doubt
+        assert found.a.low < 0.28 / 0.62 < found.a.high < found.a.low + 0.5
+
+
+def test_what_rests_on_a_form_in_doubt_is_in_doubt():
+    models = [trained(n, d, 1.7 + 400 / n**0.34 + 410 / d**0.28) for n in (1e7, 1e8, 1e9) for d in (2e9, 2e10)]
+    envelope, profiles, form = allocations([fit_loss(LAWS["chinchilla"], models)], models)
+    assert "6 models for 5 parameters" in envelope.a.doubt
+    assert profiles.a.doubt
+    assert form.a.doubt
+
+
 def test_two_sizes_have_no_minimum_and_that_is_said():
     models = [model for model in grid() if model.parameters in sorted({m.parameters for m in grid()})[:2]]
     fits = [fit_loss(law, models, resamples=2) for law in LAWS.values()]

@@ -1,8 +1,9 @@
 """How a training budget is best divided between parameters and tokens: Chinchilla's three approaches.
 
 N_opt is proportional to C^a and D_opt to C^b, with C = 6 N D; a + b = 1. The first two read a from the measurements,
-the third (and Kaplan's form) from a fitted law. Intervals are of the same estimates from losses to which the residuals
-of the fitted law were added anew, so that they hold what is left to chance in a training.
+the third (and Kaplan's form) from a fitted law. Intervals are of the same estimates from the losses of the fitted law
+with its residuals drawn anew, so that they hold what is left to chance in a training; in the first approach also what
+the grid leaves open, whose sizes stand for all between them.
 
 The second approach is biased where the parabola is wide or off its middle (arXiv 2603.22339): where it and the third
 disagree, trust the third.
@@ -62,14 +63,18 @@ def allocations(
     """What each approach says of models with a loss. `fits` are of forms to these models, Chinchilla's first."""
     rng = np.random.default_rng(seed)
     losses = losses_of(models)
-    noise = fits[0].residuals - fits[0].residuals.mean()
-    refits = [losses * np.exp(rng.choice(noise, len(models))) for _ in range(resamples)]
+    redrawn = fits[0].redrawn(resamples, rng)
     found = []
     for name, minima in (("1: training envelope", envelope), ("2: IsoFLOP profiles", isoflop_minima)):
         points = minima(models, losses)
         slope, scale = _power(points)
-        draws = [_power(minima(models, drawn))[0] for drawn in refits]
+        optima = [minima(models, drawn) for drawn in redrawn]
+        if minima is envelope:
+            optima = [_off_grid(one, models, rng) for one in optima]
+        draws = [_power(one)[0] for one in optima]
         doubt = _doubt(points, draws)
+        if fits[0].doubt and not doubt:
+            doubt = f"its interval is of refits to the parametric fit: {fits[0].doubt}"
         found.append(_allocation(name, slope, scale, draws, doubt, points))
     for fit in fits:
         name = {"chinchilla": "3: parametric fit", "kaplan": "Kaplan's form"}[fit.law.name]
@@ -95,6 +100,20 @@ def envelope(models: Sequence[Model], losses: Vector) -> list[tuple[float, float
             best = losses[i]
             found.append((float(flops[i]), models[i].parameters))
     return found
+
+
+def _off_grid(
+    points: Sequence[tuple[float, float]], models: Sequence[Model], rng: np.random.Generator
+) -> list[tuple[float, float]]:
+    """The points at sizes up to half of the way, in log N, to the next ones of the grid: the best may lie there."""
+    grid = np.log(sorted({model.parameters for model in models}))
+    if len(grid) < 2:
+        return list(points)
+    gaps = np.diff(grid)
+    below, above = np.concatenate([gaps[:1], gaps]) / 2, np.concatenate([gaps, gaps[-1:]]) / 2
+    at = np.searchsorted(grid, [np.log(size) - 1e-9 for _, size in points])
+    sizes = np.exp(grid[at] + rng.uniform(-below[at], above[at]))
+    return [(flops, float(size)) for (flops, _), size in zip(points, sizes, strict=True)]
 
 
 def isoflop_minima(models: Sequence[Model], losses: Vector) -> list[tuple[float, float]]:
@@ -146,7 +165,7 @@ def _doubt(points: Sequence[tuple[float, float]], draws: Sequence[float]) -> str
     sizes = len({size for _, size in points})
     if len(points) < 3 or sizes < 3:
         return f"{len(points)} optima of {sizes} sizes: it takes 3"
-    if (lost := float(np.isnan(draws).mean())) > 0.05:
+    if draws and (lost := float(np.isnan(draws).mean())) > 0.05:
         return f"{100 * lost:.0f} % of the refits have no optima"
     return ""
 

@@ -204,6 +204,13 @@ class LossFit:
         fitted, _ = self.law.log_loss(self.theta, *self._logs())
         return np.asarray(np.log(losses_of(self.models)) - fitted, float)
 
+    def redrawn(self, count: int, rng: np.random.Generator) -> list[Vector]:
+        """So many times the fitted losses of the models with what is left to chance drawn anew; none where in doubt."""
+        if self.doubt:
+            return []
+        fitted = np.log(losses_of(self.models)) - self.residuals
+        return _redrawn(fitted, self.residuals, len(self.theta), count, rng)
+
     def loss(self, n: Vector, d: Vector) -> Vector:
         """The loss at N, as this form counts it, and D."""
         logs = np.log(n) - self.centre[0], np.log(d) - self.centre[1]
@@ -229,7 +236,7 @@ def fit_loss(law: LossLaw, models: Sequence[Model], *, seed: int = 0, resamples:
 
     Intervals are of refits to the fitted losses with residuals drawn anew: the grid of N and D was chosen, and what
     varies is how a training turned out. The residuals are widened for the parameters that they were left over from, and
-    for being few (`_few`).
+    for being few (`_redrawn`).
     Raises `PonderosaError` for fewer than 2 models.
     """
     if len(models) < 2:
@@ -246,13 +253,10 @@ def fit_loss(law: LossLaw, models: Sequence[Model], *, seed: int = 0, resamples:
     fitted, _ = law.log_loss(theta, n, d)
     residuals = np.log(losses) - fitted
     doubt = _doubt(law, models, len(theta))
-    free = len(models) - len(theta)
     refits: list[Vector] = []
     if not doubt:
         rng = np.random.default_rng(seed)
-        widened = (residuals - residuals.mean()) * np.sqrt(len(models) / free) * _few(free)
-        for _ in range(resamples):
-            drawn = np.exp(fitted + rng.choice(widened, len(models)))
+        for drawn in _redrawn(fitted, residuals, len(theta), resamples, rng):
             refits.append(solve(drawn, theta, huber, tolerance=1e-7)[0])
     exponent = partial(positive, ceiling=0.99 * STEEPEST)
     kinds: dict[str, Callable[[float, Sequence[float], str], Quantity]]
@@ -279,14 +283,19 @@ def _huber(residuals: Vector, parameters: int) -> float:
     return max(HUBER, 1.345 * spread)
 
 
-def _few(free: int) -> float:
-    """How much further Student's 97.5 % quantile is than the normal one: a small grid's residuals are themselves
-    uncertain. In 60 simulated grids of 4 x 4 with 0.5 % of noise, the intervals of the exponents and scales held the
-    truth in 88 to 95 % (docs/scaling.md).
+def _redrawn(fitted: Vector, residuals: Vector, parameters: int, count: int, rng: np.random.Generator) -> list[Vector]:
+    """So many times the losses of which `fitted` are the logarithms, with residuals drawn anew.
+
+    These are widened for the parameters that they were left over from, and by how much further Student's 97.5 %
+    quantile is than the normal one: a small grid's residuals are themselves uncertain. In 60 simulated grids of 4 x 4
+    with 0.5 % of noise, the intervals of the exponents and scales held the truth in 88 to 95 % (docs/scaling.md).
     """
     from scipy.special import ndtri, stdtrit
 
-    return float(stdtrit(free, 0.975) / ndtri(0.975))
+    free = len(residuals) - parameters
+    few = float(stdtrit(free, 0.975) / ndtri(0.975))
+    noise = (residuals - residuals.mean()) * np.sqrt(len(residuals) / free) * few
+    return [np.exp(fitted + rng.choice(noise, len(residuals))) for _ in range(count)]
 
 
 def _doubt(law: LossLaw, models: Sequence[Model], parameters: int) -> str:
