@@ -62,7 +62,13 @@ def test_a_wrong_job_is_one_line(job: Any, more: dict[str, Any], message: str) -
     [
         (["settings.epoch=1"], r"not a training job: settings\.epoch: Extra inputs"),
         (["launcher.accelerat=1"], "launcher: unknown key `accelerat`"),
-        (["kind=magic"], "not a training job"),
+        (["kind=magic"], "not a training job: `kind` must be one of sft, ppm"),
+        (["rows=null"], "the job does not say `rows`"),
+        (["rows=3"], "not a training job: rows: Input is not a valid path"),
+        (
+            ["settings.learning_rate=.inf"],
+            r"settings\.learning_rate: Input should be a finite number",
+        ),
     ],
 )
 def test_a_wrong_setting_is_named(changes: list[str], message: str, start: str) -> None:

@@ -81,6 +81,8 @@ def test_step_values_are_made_and_reward_models_compared(folder: Path, capsys: p
 
     models = ("right=python:parts:Knows", "wrong=python:parts:Knows?value=-0.9")
     forests = ("--samples", "samples/forest/tree-0", "--rollouts", "rolled/forest/tree-0", "--format", "text")
+    assert ponderosa("rewards", *models, *forests, "--k", "7", "--processes", "1", "--out", "more") == 1
+    assert "8 problems have fewer than 7 samples" in capsys.readouterr().err
     assert ponderosa("rewards", *models, *forests, "--k", "6", "--processes", "1", "--out", "comparison") == 0
     found = json.loads((folder / "comparison" / "results.json").read_text())["models"]
     assert found["right"]["outcomes"]["auc"]["value"] == 1.0

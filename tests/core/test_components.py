@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from ponderosa.core import PonderosaError, close, find_attribute, load_component
+from ponderosa.core import PonderosaError, close, find_attribute, load_component, split_options
 
 MODULE = """
 class Echo:
@@ -75,6 +75,13 @@ def test_what_is_wrong_is_said_in_a_line(here, name, message):
         load_component(name, "say")
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_path_that_is_there_has_no_options(tmp_path):
+    odd = tmp_path / "what?size=3"
+    assert split_options(str(odd)) == (str(tmp_path / "what"), {"size": "3"})
+    odd.mkdir()
+    assert split_options(str(odd)) == (str(odd), {})
 
 
 def test_a_part_without_an_end_needs_none():

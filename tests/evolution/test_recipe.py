@@ -101,6 +101,19 @@ def test_differences_name_the_key_and_both_values(recipe: Path) -> None:
     ) == ["search.c: 2.0 -> 1.5"]
 
 
+def test_a_key_that_stands_twice_is_named(recipe: Path) -> None:
+    recipe.write_text(recipe.read_text() + "sft: &sft {epochs: 1}\nppm: {<<: *sft, epochs: 2}\n")
+    assert load_recipe(recipe).ppm.epochs == 2  # what is merged may be there already
+    recipe.write_text(recipe.read_text() + "sft: {epochs: 3}\n")
+    with pytest.raises(PonderosaError, match=r"`sft` stands twice.*line 6"):
+        load_recipe(recipe)
+
+
+def test_a_run_has_a_round(recipe: Path) -> None:
+    with pytest.raises(PonderosaError, match=r"`rounds`: names none"):
+        load_recipe(recipe, ["rounds=[]"])
+
+
 @pytest.mark.parametrize("text", ["- a\n- b\n", "a: [1\n", ""])
 def test_a_file_that_is_no_recipe_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "bad.yaml"

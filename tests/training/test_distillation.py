@@ -119,7 +119,7 @@ def test_nothing_to_learn_is_an_error_that_says_why(
     with pytest.raises(PonderosaError, match="no trajectories to distil"):
         train_distillation(base, teacher, [], tmp_path / "out", FAST, 0)
     settings = FAST.model_copy(update={"max_length": 5})
-    with pytest.raises(PonderosaError, match="all 20 trajectories exceed `max_length` 5"):
+    with pytest.raises(PonderosaError, match="of 20, 0 have no response and 20 exceed `max_length` 5"):
         train_distillation(base, teacher, trajectories, tmp_path / "out", settings, 0)
     with pytest.raises(PonderosaError, match=r"there is no checkpoint at .*nowhere"):
         train_distillation(base, tmp_path / "nowhere", trajectories, tmp_path / "out", FAST, 0)

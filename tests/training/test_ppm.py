@@ -154,7 +154,9 @@ def test_a_model_that_sees_more_than_a_texts_own_tokens_is_an_error(
 
 
 def test_nothing_to_train_on_is_an_error_that_says_why(base: Path, pairs: list[dict[str, Any]], tmp_path: Path) -> None:
-    with pytest.raises(PonderosaError, match="of 1, 1 have no weight and 0 exceed"):
+    with pytest.raises(PonderosaError, match="of 1, 1 have no weight, 0 compare a text with itself and 0 exceed"):
         train_ppm(base, [pairs[0] | {"weight": 0.0}], tmp_path / "ppm", FAST, 0)
+    with pytest.raises(PonderosaError, match="of 1, 0 have no weight, 1 compare a text with itself"):
+        train_ppm(base, [pairs[0] | {"rejected": pairs[0]["chosen"]}], tmp_path / "ppm", FAST, 0)
     with pytest.raises(PonderosaError, match="must not be negative"):
         train_ppm(base, [pairs[0] | {"weight": -1.0}], tmp_path / "ppm", FAST, 0)

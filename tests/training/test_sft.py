@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from safetensors.torch import load_file
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, LlamaForSequenceClassification
 
 from ponderosa.core import PonderosaError
 from ponderosa.training import Progress, SFTSettings, read_record, train_sft
@@ -180,6 +181,36 @@ def test_a_loss_that_diverges_names_the_step_and_what_to_try(
     with pytest.raises(PonderosaError, match=r"the loss is nan at step \d+ of 100.*lower `learning_rate`"):
         train_sft(base, trajectories, tmp_path / "out", settings, 0)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_last_step_that_ruins_the_weights_is_seen_though_no_loss_tells(
+    base: Path, trajectories: list[dict[str, str]], tmp_path: Path
+) -> None:
+    ruinous = {"optimizer": "adamw", "learning_rate": 1e30, "schedule": "constant", "max_steps": 1}
+    with pytest.raises(PonderosaError, match=r"a weight of \S+ is 1e\+30 after the last step: training diverged"):
+        train_sft(base, trajectories, tmp_path / "out", FAST.model_copy(update=ruinous), 0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_step_learns_though_there_is_a_warm_up(
+    base: Path, trajectories: list[dict[str, str]], tmp_path: Path
+) -> None:
+    train_sft(base, trajectories, tmp_path / "out", FAST.model_copy(update={"max_steps": 1, "warmup": 0.1}), 0)
+    before, after = (load_file(folder / "model.safetensors") for folder in (base, tmp_path / "out"))
+    assert any(not torch.equal(before[name].to(after[name].dtype), after[name]) for name in after)
+
+
+def test_a_reward_model_is_no_policy(base: Path, trajectories: list[dict[str, str]], tmp_path: Path) -> None:
+    LlamaForSequenceClassification(AutoConfig.from_pretrained(base, num_labels=1)).save_pretrained(tmp_path / "ppm")
+    AutoTokenizer.from_pretrained(base).save_pretrained(tmp_path / "ppm")
+    with pytest.raises(PonderosaError, match=r"ppm is a reward model \(Llama\w+\).*name a policy"):
+        train_sft(tmp_path / "ppm", trajectories, tmp_path / "out", FAST, 0)
+
+
+def test_rows_that_are_no_json_are_named_by_their_line(base: Path, tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"prompt": "a", "response": "b"}\n\n{"prompt": "a\n')
+    with pytest.raises(PonderosaError, match=r"rows\.jsonl, line 3 is not JSON: Unterminated"):
+        train_sft(base, tmp_path / "rows.jsonl", tmp_path / "out", FAST, 0)
 
 
 def test_training_is_silent(

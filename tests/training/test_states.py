@@ -1,5 +1,6 @@
 import asyncio
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
+from ponderosa.core import PonderosaError
 from ponderosa.training import (
     DistillationSettings,
     Launcher,
@@ -125,6 +127,21 @@ def test_a_state_that_is_not_whole_is_not_gone_on_from(
     assert seen[0].step == 4
 
 
+def test_a_state_that_is_damaged_is_an_error_that_names_it(
+    base: Path, trajectories: list[dict[str, str]], tmp_path: Path
+) -> None:
+    with pytest.raises(Killed):
+        train_sft(base, trajectories, tmp_path / "out", SFTSettings(**FAST), 5, kill_at(5))
+    state = tmp_path / ".out.partial" / "scratch" / "checkpoint-3"
+    (state / "optimizer.pt").write_bytes((state / "optimizer.pt").read_bytes()[:100])
+    with pytest.raises(PonderosaError, match=r"saved state .*checkpoint-3 cannot be read.*remove it to begin anew"):
+        train_sft(base, trajectories, tmp_path / "out", SFTSettings(**FAST), 5)
+    shutil.rmtree(state)
+    seen: list[Progress] = []
+    train_sft(base, trajectories, tmp_path / "out", SFTSettings(**FAST), 5, seen.append)
+    assert seen[0].step == 1
+
+
 def test_a_state_is_saved_when_its_minutes_have_passed(
     base: Path, trajectories: list[dict[str, str]], tmp_path: Path
 ) -> None:
@@ -172,6 +189,22 @@ def test_a_killed_distillation_goes_on_too(
     assert (report.loss_start, report.loss_end) == (whole.loss_start, whole.loss_end)
     first, second = (AutoModelForCausalLM.from_pretrained(tmp_path / name).state_dict() for name in ("whole", "killed"))
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_distillation_does_not_go_on_with_another_teacher(
+    base: Path, teacher: Path, trajectories: list[dict[str, str]], tmp_path: Path
+) -> None:
+    shared = ("epochs", "batch_size", "micro_batch_size", "learning_rate", "precision", "save_precision", "save_steps")
+    settings = DistillationSettings(**{name: FAST[name] for name in shared})
+    wise = tmp_path / "wise"
+    shutil.copytree(teacher, wise)
+    with pytest.raises(Killed):
+        train_distillation(base, wise, trajectories, tmp_path / "out", settings, 5, kill_at(7))
+    shutil.rmtree(wise)
+    shutil.copytree(base, wise)
+    seen: list[Progress] = []
+    train_distillation(base, wise, trajectories, tmp_path / "out", settings, 5, seen.append)
+    assert seen[0].step == 1
 
 
 @pytest.mark.slow

@@ -81,9 +81,11 @@ def load_job(
     if not isinstance(processes, int) or processes < 1:
         raise PonderosaError(f"`processes` must be a number from 1, not {processes!r}")
     for key in ("start", "rows", "out"):
-        if key not in record:
+        if record.get(key) is None:
             raise PonderosaError(f"the job does not say `{key}`: add it, or `--set {key}=...`")
-    record = {"seed": 0, **record, "start": split_options(checkpoint(str(record["start"])))[0]}
+    record.setdefault("seed", 0)
+    for model in {"start", "teacher"} & record.keys():
+        record[model] = split_options(checkpoint(str(record[model])))[0]
     return parse_job(record), processes, parse(LauncherSettings, launcher, "launcher")
 
 

@@ -99,7 +99,10 @@ def export(
             write_rows(out, LabelRow, rows, source=source, settings={})
     Console().print(f"{len(rows):,} rows: {out}")
     if not rows:
-        Console().print("Trees hold training data only if they were searched with the answers known (--judged).")
+        Console().print(
+            "Trees hold training data only if they were searched with the answers known (--judged), and pairs only "
+            "where right and wrong steps differ by as much as is asked."
+        )
 
 
 def _values(

@@ -1,12 +1,15 @@
 """Names with options, as commands and recipes take them: `TARGET?name=value&name=value`."""
 
+from pathlib import Path
 from urllib.parse import parse_qsl
 
 from ponderosa.core.errors import PonderosaError
 
 
 def split_options(name: str) -> tuple[str, dict[str, str]]:
-    """The target and its options. Raises `PonderosaError` for an option without a value."""
+    """The target and its options; a path that is there has none. Raises `PonderosaError` for options without values."""
+    if "?" in name and Path(name).exists():
+        return name, {}
     target, _, query = name.partition("?")
     try:
         return target, dict(parse_qsl(query, strict_parsing=True)) if query else {}

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from ponderosa.core import make_format
 from ponderosa.evolution.settings import Part, known
@@ -182,6 +182,13 @@ class Recipe(Part):
     execution: Annotated[ExecutionSettings, known(ExecutionSettings)] = ExecutionSettings()
     rounds: tuple[Round, ...]
     evaluation: EvaluationSettings = EvaluationSettings()
+
+    @field_validator("rounds")
+    @classmethod
+    def _there_is_one(cls, rounds: tuple[Round, ...]) -> tuple[Round, ...]:
+        if not rounds:
+            raise ValueError("names none: a run has one round at least")
+        return rounds
 
     @property
     def given(self) -> tuple[str, ...]:

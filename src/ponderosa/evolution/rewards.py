@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from ponderosa.cluster import Shard, WorkerPool
-from ponderosa.core import PonderosaError, Problem, Tree, make_format
+from ponderosa.core import Outcome, PonderosaError, Problem, Tree, make_format
 from ponderosa.evaluation import Sampled, rewards, statistics
 from ponderosa.evaluation.answers import graded_samples
 from ponderosa.evaluation.choices import AGGREGATED, best_aggregations
@@ -77,6 +77,12 @@ async def compare_rewards(
     by_id = {name: _problems(forest) for name, forest in run.forests.items()}
     check_gradable([*by_id["samples"].values()], run.grader, run.format)
     make_format(run.format)
+    whole = (tree for tree in read_forest(run.samples) if tree.outcome is not Outcome.BACKEND_FAILED)
+    if short := [tree.problem_id for tree in whole if len(tree.rollouts) < run.k]:
+        raise PonderosaError(
+            f"{run.samples}: {len(short)} problems have fewer than {run.k} samples, first {short[0]}; lower `--k`, or "
+            "draw more"
+        )
     work = [
         Shard(
             None,

@@ -83,10 +83,23 @@ def own_folder(name: str) -> Path:
     return Path("runs") / "-".join(path.relative_to(folder).with_suffix("").parts)
 
 
+class _EachKeyOnce(yaml.SafeLoader):
+    """A mapping with a key twice is an error: YAML's readers drop the first of them without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(None, None, f"`{key.value}` stands twice", key.start_mark)
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def read_settings(path: Path, changes: list[str] = []) -> dict[str, Any]:  # noqa: B006 - never changed
     """The settings that a YAML file holds, with `a.b=c` changes. Raises `PonderosaError`."""
     try:
-        record = yaml.safe_load(path.read_text(encoding="utf-8"))
+        record = yaml.load(path.read_text(encoding="utf-8"), _EachKeyOnce)
     except OSError as error:
         raise PonderosaError(f"cannot read the recipe {path}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:

@@ -39,9 +39,13 @@ class ExecutionSettings:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "ExecutionSettings":
-        """From what `dataclasses.asdict` made, also after JSON."""
-        parts = {"limits": Limits(**record["limits"]), "shortcuts": Shortcuts(**record["shortcuts"])}
-        return cls(**{**record, **parts, "command": tuple(record["command"])})
+        """From what `dataclasses.asdict` made, also after JSON, or a part of it. Raises `PonderosaError`."""
+        kinds: dict[str, Any] = {"limits": Limits, "shortcuts": Shortcuts}
+        try:
+            parts = {name: kind(**record[name]) for name, kind in kinds.items() if name in record}
+            return cls(**{**record, **parts, "command": tuple(record.get("command", ()))})
+        except TypeError as error:
+            raise PonderosaError(f"not settings of an execution: {error}") from error
 
 
 def make_executor(settings: ExecutionSettings | None = None, *, jobs: int | None = None) -> AnyExecutor:

@@ -150,13 +150,17 @@ def identify(kind: str, start: str | Path, rows: Sequence[Any], settings: Mappin
     That is their kind, start (its path, with sizes and times of its files), rows (their content), settings, seed, and
     number of processes. All but `start` are plain JSON values.
     """
-    folder = Path(start)
-    files = sorted(folder.iterdir()) if folder.is_dir() else []
-    stamps = [(path.name, (stat := path.stat()).st_size, stat.st_mtime_ns) for path in files]
     digest = hashlib.sha256()
-    for part in (kind, str(start), stamps, settings, seed, os.environ.get("WORLD_SIZE", "1"), *rows):
+    for part in (kind, *stamped(start), settings, seed, os.environ.get("WORLD_SIZE", "1"), *rows):
         digest.update(json.dumps(part, sort_keys=True).encode() + b"\n")
     return digest.hexdigest()
+
+
+def stamped(checkpoint: str | Path) -> list[Any]:
+    """A checkpoint's path, with the sizes and times of its files."""
+    folder = Path(checkpoint)
+    files = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [str(checkpoint), [(path.name, (stat := path.stat()).st_size, stat.st_mtime_ns) for path in files]]
 
 
 def read_record(checkpoint: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 
 from ponderosa.core import PonderosaError, Problem, make_format
 from ponderosa.forest import SFTRow
-from ponderosa.training.checkpoint import identify, making, staging
+from ponderosa.training.checkpoint import identify, making, staging, stamped
 from ponderosa.training.encoding import encode_prompts, encode_responses
 from ponderosa.training.grpo import RolloutSettings, Task, plain, problems_of
 from ponderosa.training.rows import Rows, read_rows
@@ -62,11 +62,13 @@ class DistillationReport(FitReport):
     """What came of a distillation. Losses are nats a token.
 
     `tokens` are those that the student was trained on, prompts included, and so those that the teacher read. `rows` are
-    texts, or, on policy, problems; then the student wrote `generated_tokens` itself, with so many `executions`.
+    texts, of which those without a response were left out as `empty`, or, on policy, problems; then the student wrote
+    `generated_tokens` itself, with so many `executions`.
     """
 
     rows: int
     too_long: int
+    empty: int = 0
     generated_tokens: int = 0
     executions: int = 0
 
@@ -94,10 +96,14 @@ def train_distillation(
         raise PonderosaError("there are no trajectories to distil: no problem was solved; search more")
     tokenizer = fitting.load_tokenizer(student)
     check_teacher(tokenizer, student, teacher, [row["prompt"] + row["response"] for row in data[:100]])
-    encoded = encode_responses(tokenizer, [row["prompt"] for row in data], [row["response"] for row in data])
+    told = [row for row in data if row["response"].strip()]
+    encoded = encode_responses(tokenizer, [row["prompt"] for row in told], [row["response"] for row in told])
     kept = [one for one in encoded if len(one[0]) <= settings.max_length]
     if not kept:
-        raise PonderosaError(f"all {len(encoded)} trajectories exceed `max_length` {settings.max_length}: raise it")
+        raise PonderosaError(
+            f"there is no trajectory to distil: of {len(data)}, {len(data) - len(told)} have no response and "
+            f"{len(encoded)} exceed `max_length` {settings.max_length}; raise it, or give other rows"
+        )
     return _teach(
         student,
         teacher,
@@ -108,7 +114,8 @@ def train_distillation(
         tokenizer=tokenizer,
         texts=GivenTexts(kept),
         too_long=len(encoded) - len(kept),
-        going_on=identify("distillation", student, [str(teacher), *data], settings.identity, seed),
+        empty=len(data) - len(told),
+        going_on=identify("distillation", student, [*stamped(teacher), *data], settings.identity, seed),
         record=partial(making, "distillation", student, rows, settings, seed, teacher=str(teacher)),
     )
 
@@ -144,7 +151,7 @@ def train_on_policy(
     kept = [one for one, prompt in zip(given, prompts, strict=True) if len(encoded[prompt]) < settings.max_length]
     if not kept:
         raise PonderosaError(f"all {len(given)} problems exceed `max_length` {settings.max_length}: raise it")
-    what = [str(teacher), asdict(task), *map(plain, kept)]
+    what = [*stamped(teacher), asdict(task), *map(plain, kept)]
     with OwnTexts(kept, settings, task, tokenizer, seed) as texts:
         return _teach(
             student,
@@ -174,6 +181,7 @@ def _teach(
     tokenizer: Any,
     texts: "Texts",
     too_long: int,
+    empty: int = 0,
     going_on: str,
     record: Callable[[DistillationReport], dict[str, Any]],
 ) -> DistillationReport:
@@ -198,6 +206,7 @@ def _teach(
         report = DistillationReport(
             rows=len(texts),
             too_long=too_long,
+            empty=empty,
             **fit.figures,
             generated_tokens=trainer.counts["generated_tokens"],
             executions=trainer.counts["executions"],
@@ -213,6 +222,8 @@ def check_teacher(tokenizer: Any, student: str | Path, teacher: str | Path, text
     from ponderosa.training import fitting
 
     other = fitting.load_tokenizer(teacher)
+    for model in (student, teacher):
+        fitting.check_policy(model)
     same = other.get_vocab() == tokenizer.get_vocab() and other.eos_token_id == tokenizer.eos_token_id
     if not same or other(list(texts))["input_ids"] != tokenizer(list(texts))["input_ids"]:
         raise PonderosaError(

@@ -94,6 +94,7 @@ def train_dpo(
     asked = [pair for pair in data if _asked(pair, settings)]
     different = [pair for pair in asked if _differ(pair["chosen"], pair["rejected"])]
     tokenizer = fitting.load_tokenizer(policy)
+    fitting.check_policy(policy)
     encoded = encode_pairs(tokenizer, different)
     kept = [pair for pair in encoded if pair.length <= settings.max_length]
     if not kept:

@@ -43,6 +43,17 @@ def load_tokenizer(checkpoint: str | Path) -> Any:
     return tokenizer
 
 
+def check_policy(checkpoint: str | Path) -> None:
+    """Raises `PonderosaError` if `checkpoint` is a reward model, which has values in the place of tokens."""
+    try:
+        architectures = AutoConfig.from_pretrained(str(checkpoint)).architectures
+    except (OSError, ValueError):
+        return  # what loads it says why it cannot be
+    for name in architectures or []:
+        if name.endswith(("Classification", "RewardModel")):
+            raise PonderosaError(f"{checkpoint} is a reward model ({name}), which writes no text: name a policy")
+
+
 def vocabulary_of(checkpoint: str | Path) -> int:
     """How many tokens the model `checkpoint` gives a probability. Raises `PonderosaError` if it cannot be read."""
     try:

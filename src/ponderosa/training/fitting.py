@@ -4,7 +4,8 @@ import importlib.util
 import math
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,14 @@ from ponderosa.core import PonderosaError
 from ponderosa.training import adapters
 from ponderosa.training.batches import SimilarLengths, begin_epoch
 from ponderosa.training.checkpoint import metrics_of
-from ponderosa.training.environment import is_main, load_tokenizer, training_environment, vocabulary_of, world_size
+from ponderosa.training.environment import (
+    check_policy,
+    is_main,
+    load_tokenizer,
+    training_environment,
+    vocabulary_of,
+    world_size,
+)
 from ponderosa.training.optimizers import muon_adamw
 from ponderosa.training.settings import Evaluation, FitSettings, HeldOutSettings, OnProgress, Progress, Reporter
 from ponderosa.training.states import States
@@ -33,6 +41,7 @@ from ponderosa.training.states import States
 __all__ = [
     "Fit",
     "Fitted",
+    "check_policy",
     "dataset",
     "fit",
     "held_out_arguments",
@@ -163,6 +172,20 @@ class Fitted(Trainer):
         chunk = self.args.per_device_train_batch_size * self.args.world_size
         return SimilarLengths(self.lengths, chunk, self.args.seed)
 
+    def create_scheduler(self, num_training_steps: int, *args: Any, **kwargs: Any) -> Any:
+        # Transformers rounds up, so that of few steps all would warm up, and the first of these is at rate 0.
+        warmup = math.ceil(self.settings.warmup * num_training_steps)
+        self.args.warmup_steps = min(warmup, num_training_steps - 1)
+        return super().create_scheduler(num_training_steps, *args, **kwargs)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, *args: Any) -> None:
+        with _readable(resume_from_checkpoint):
+            super()._load_from_checkpoint(resume_from_checkpoint, *args)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        with _readable(checkpoint):
+            super()._load_optimizer_and_scheduler(checkpoint)
+
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         if self.optimizer is None and self.settings.optimizer == "muon":
             model = model or self.model
@@ -211,6 +234,19 @@ class Fitted(Trainer):
             for entry in history
             if "eval_loss" in entry and "eval_accuracy" in entry
         ]
+
+
+@contextmanager
+def _readable(state: str | None) -> Iterator[None]:
+    """Says of a saved state that cannot be read what to do about it."""
+    try:
+        yield
+    except Exception as error:  # torch, pickle and safetensors raise many kinds
+        if state is None:
+            raise
+        raise PonderosaError(
+            f"the saved state {state} cannot be read ({str(error).splitlines()[0]}): remove it to begin anew"
+        ) from error
 
 
 def wait_for_all(args: TrainingArguments) -> None:
@@ -284,10 +320,7 @@ class _Watch(TrainerCallback):
         for name, value in figures.items():
             if math.isfinite(value):
                 continue
-            raise PonderosaError(
-                f"the {name} is {value} at step {state.global_step} of {state.max_steps}: training diverged; "
-                f"lower `learning_rate` (or `muon_learning_rate`), or warm up over more steps (`warmup`)"
-            )
+            raise _diverged(f"the {name} is {value} at step {state.global_step} of {state.max_steps}")
         self.tokens = int(logs.get("num_tokens", self.tokens))
         if self.on_progress:
             when, step, tokens = self.began
@@ -349,8 +382,29 @@ def fit(trainer: Trainer, on_progress: OnProgress | None) -> Fit:
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     if not losses:
         raise PonderosaError("training took no step: give it more epochs")
+    _check_weights(trainer)
     states.load_best()
     return Fit(trainer.state.global_step, watch.tokens, states.seconds(), losses)
+
+
+_LARGEST = 1e4
+"""No weight of a model that works is larger."""
+
+
+def _check_weights(trainer: Trainer) -> None:
+    """Raises `PonderosaError` if the last step has ruined the weights, whose loss nobody has seen."""
+    model: Any = trainer.model
+    for name, weight in model.named_parameters():
+        here = weight.to_local() if hasattr(weight, "to_local") else weight
+        if weight.requires_grad and here.numel() and not here.abs().max() < _LARGEST:
+            raise _diverged(f"a weight of {name} is {here.abs().max().item():.2g} after the last step")
+
+
+def _diverged(what: str) -> PonderosaError:
+    return PonderosaError(
+        f"{what}: training diverged; lower `learning_rate` (or `muon_learning_rate`), or warm up over more steps "
+        "(`warmup`)"
+    )
 
 
 def _tensorboard(trainer: Trainer) -> Any:

@@ -204,6 +204,7 @@ def train_grpo(
     from ponderosa.training.step_records import StepRecords
 
     tokenizer = fitting.load_tokenizer(start)
+    fitting.check_policy(start)
     chosen = choose(problems_of(problems), settings, task, tokenizer)
     steps = settings.steps_over(len(chosen.problems))
     stops = make_format(task.format).chain_stops

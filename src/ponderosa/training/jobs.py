@@ -161,5 +161,8 @@ def parse_job(record: Any) -> Job:
         return _ADAPTER.validate_python(record)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"][1:] or first["loc"])
+        if first["type"].startswith("union_tag"):
+            raise PonderosaError(f"not a training job: `kind` must be one of {', '.join(kinds())}") from error
+        # What stands in brackets is pydantic's, of the forms that a value may have.
+        place = ".".join(str(part) for part in first["loc"][1:] if "[" not in str(part))
         raise PonderosaError(f"not a training job: {place}: {first['msg']}") from error

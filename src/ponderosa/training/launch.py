@@ -19,7 +19,7 @@ from ponderosa.core import PonderosaError
 from ponderosa.training.accelerated import AccelerateLauncher
 from ponderosa.training.events import Told
 from ponderosa.training.jobs import Job, parse_job
-from ponderosa.training.server import ENVIRONMENT
+from ponderosa.training.server import ENVIRONMENT, died
 from ponderosa.training.settings import LauncherSettings, OnProgress
 
 
@@ -82,9 +82,8 @@ class Launcher:
         if self._drain:
             await self._drain
         last = next((text for text in reversed(self._stderr) if text.strip()), "no message")
-        raise PonderosaError(f"the training process ended with exit code {code}: {last.strip()}") from RuntimeError(
-            "".join(self._stderr)
-        )
+        how = died(code) if code < 0 else f"ended with exit code {code}: {last.strip()}"
+        raise PonderosaError(f"the training process {how}") from RuntimeError("".join(self._stderr))
 
     async def _start(self) -> asyncio.subprocess.Process:
         if self._server is not None and self._server.returncode is None:

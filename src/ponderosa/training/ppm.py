@@ -54,12 +54,15 @@ class PPMSettings(RewardModelSettings):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PPMReport(RewardReport):
-    """What came of the training of a PPM. `too_long` and `weightless` count the pairs that were left out."""
+    """What came of the training of a PPM. `too_long`, `weightless` and `identical` (a text and itself) count the pairs
+    that were left out.
+    """
 
     pairs: int
     held_out: int
     too_long: int
     weightless: int
+    identical: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +102,14 @@ def train_ppm(
     data = read_pairs(pairs, columns)
     weighted = [pair for pair in data if pair["weight"] > 0]
     tokenizer = fitting.load_tokenizer(policy)
-    encoded = _encode(tokenizer, weighted)
+    different = [pair for pair in weighted if pair["chosen"] != pair["rejected"]]
+    encoded = _encode(tokenizer, different)
     kept = [pair for pair in encoded if max(map(len, pair.texts)) <= settings.max_length]
     if not kept:
         raise PonderosaError(
-            f"there is no preference pair to train on: of {len(data)}, {len(data) - len(weighted)} have no weight and "
-            f"{len(encoded)} exceed `max_length` {settings.max_length}; search more problems or raise it"
+            f"there is no preference pair to train on: of {len(data)}, {len(data) - len(weighted)} have no weight, "
+            f"{len(weighted) - len(different)} compare a text with itself and {len(encoded)} exceed `max_length` "
+            f"{settings.max_length}; search more problems or raise it"
         )
     train, held_out = split(kept, settings.held_out, attrgetter("problem_id"))
     report = partial(
@@ -113,6 +118,7 @@ def train_ppm(
         held_out=len(held_out),
         too_long=len(encoded) - len(kept),
         weightless=len(data) - len(weighted),
+        identical=len(weighted) - len(different),
     )
     return train_packed(
         policy,

@@ -67,10 +67,17 @@ def split(rows: Sequence[T], share: float, key: Callable[[T], str]) -> tuple[lis
 
 
 def _read_lines(path: Path) -> list[Any]:
+    number = 0
+    found = []
     try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
-    except (OSError, ValueError) as error:
+        for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):  # noqa: B007
+            if line.strip():
+                found.append(json.loads(line))
+    except (OSError, UnicodeDecodeError) as error:
         raise PonderosaError(f"cannot read the training rows {path}: {error}") from error
+    except ValueError as error:
+        raise PonderosaError(f"{path}, line {number} is not JSON: {error}") from error
+    return found
 
 
 def _checked(record: Any, fields: Mapping[str, type], place: str) -> dict[str, Any]:

@@ -28,6 +28,7 @@ ENVIRONMENT = {
 }
 """What training processes find in their environment."""
 _INSTALL = "`pip install 'ponderosa[train]'` installs what training needs"
+_LIBRARIES = ("accelerate", "datasets", "peft", "torch", "transformers", "trl")
 _PR_SET_PDEATHSIG = 1
 _END = signal.SIGUSR2  # ends what a failed worker leaves; no other cause of death looks like it
 
@@ -110,7 +111,8 @@ def train(job: dict[str, Any], events: int, *, tells: bool) -> int:
         send(events, "error", {"message": str(error), "trace": traceback.format_exc()})
         return 1
     except ImportError as error:
-        send(events, "error", {"message": f"{error}; {_INSTALL}", "trace": traceback.format_exc()})
+        advice = f"; {_INSTALL}" if error.name in _LIBRARIES else ""
+        send(events, "error", {"message": f"{error}{advice}", "trace": traceback.format_exc()})
         return 1
     except Exception as error:
         message = f"training failed: {type(error).__name__}: {error}".splitlines()[0]

@@ -50,7 +50,7 @@ class FitSettings(BaseModel):
     its files in the folder `metrics` of the checkpoint; "wandb" and "trackio" may send them away.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     epochs: float = Field(2, gt=0)
     max_steps: int = Field(0, ge=0)

@@ -73,6 +73,7 @@ def train_sft(
         raise PonderosaError("there are no trajectories to train the policy on: no problem was solved; search more")
     train, held = split(given, settings.held_out, itemgetter("prompt"))
     tokenizer = fitting.load_tokenizer(base)
+    fitting.check_policy(base)
     learned, judged = _encode(tokenizer, train, settings), _encode(tokenizer, [*held, *judges], settings)
     if not learned.kept:
         raise PonderosaError(
