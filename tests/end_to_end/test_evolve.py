@@ -104,6 +104,23 @@ def test_every_row_leads_back_to_its_tree(run: Path) -> None:
         assert pair.rejected.endswith(nodes[pair.rejected_node].text)
 
 
+def test_a_run_goes_on_from_another_with_other_settings(recipe: Path, run: Path, tmp_path: Path) -> None:
+    kept = f"reuse={{of: {run}, keep: [round-0, round-1, round-2/search]}}"
+    changes = ("--set", "sft.learning_rate=5e-5")
+    refused = evolve(recipe, run, *changes)
+    assert refused.returncode == 2
+    assert "sft.learning_rate: 0.0001 -> 5e-05" in refused.stderr
+    assert "by `reuse`" in refused.stderr
+    done = evolve(recipe, tmp_path / "new", *changes, "--set", kept)
+    assert done.returncode == 0, done.stderr
+    old_weights, weights = (folder / "round-2/policy/model.safetensors" for folder in (run, tmp_path / "new"))
+    assert old_weights.read_bytes() != weights.read_bytes()
+    for path in run.glob("round-[012]/search/**/*.parquet"):
+        assert (tmp_path / "new" / path.relative_to(run)).samefile(path)
+    results = [json.loads((folder / "results.json").read_text())["rounds"] for folder in (run, tmp_path / "new")]
+    assert results[0][1]["greedy"] == results[1][1]["greedy"]
+
+
 def test_what_the_trainers_write_is_what_transformers_load(run: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 

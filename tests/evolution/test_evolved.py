@@ -2,10 +2,15 @@ from pathlib import Path
 
 import pytest
 
+from ponderosa.api.evaluating import evaluation_run
 from ponderosa.core import PonderosaError
+from ponderosa.evolution.eval_recipe import EvalRecipe
 from ponderosa.evolution.evolved import embedded, evolved
 from ponderosa.evolution.rstar_math import RoundSettings, RStarMath
 from ponderosa.evolution.run import Run
+from ponderosa.evolution.searching import search_run
+from ponderosa.evolution.stages import checkpoint
+from ponderosa.sapling import base_path
 
 
 @pytest.fixture
@@ -45,3 +50,10 @@ def test_the_embedded_model_is_where_the_commands_leave_it(run: Path, monkeypatc
     assert embedded() is None
     (run / "round-1" / "policy").mkdir(parents=True)
     assert embedded() == "runs/demo"
+
+
+def test_an_embedded_base_is_a_model_by_name() -> None:
+    base = str(base_path("sapling"))
+    assert search_run("sapling", None, None, {}).policy == base
+    assert evaluation_run("sapling", None, ["greedy"], {}, {}, EvalRecipe(problems="p")).policy == base
+    assert checkpoint("sapling") == base

@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ from ponderosa.core import PonderosaError
 from ponderosa.evolution.findings import found
 from ponderosa.evolution.loops import load_recipe
 from ponderosa.evolution.settings import merged, parse
-from ponderosa.evolution.studies import Side, Study, load_study, take_over
+from ponderosa.evolution.studies import Side, Study, load_study
 
 TWO = {
     "recipe": "sapling-quick",
@@ -64,7 +63,7 @@ def test_what_is_no_side_is_refused(text: str) -> None:
         ({"seeds": []}, "seeds"),
         ({"variants": {"a@b": {}}}, "no @"),
         ({"variants": {"../x": {}}}, "no @"),
-        ({"variants": {"a": {"reuse": {"of": "whole", "keep": ["x"]}}}}, "no variant before it"),
+        ({"variants": {"a": {"reuse": {"of": "whole", "keep": ["round-0"]}}}}, "no variant before it"),
         ({"variants": {"a b": {}, "a-b": {}}}, "would share its folder"),
         ({"comparisons": [{"title": "T", "sides": ["whole", "nobody"]}]}, "nobody, which is no variant"),
         ({"comparisons": [{"title": "T", "sides": ["whole"]}]}, "sides"),
@@ -113,31 +112,6 @@ def test_a_change_holds_and_the_rest_stays(old: dict[str, object], change: dict[
             assert value == merged(old[key], change[key])
         else:
             assert value == change[key]
-
-
-def test_what_is_reused_is_linked_once(tmp_path: Path) -> None:
-    old, new = tmp_path / "old", tmp_path / "new"
-    (old / "round-1/search/tree-0").mkdir(parents=True)
-    (old / "round-1/search/tree-0/shard.parquet").write_text("trees")
-    (old / "round-1/summary.json").write_text("{}")
-    take_over(old, new, ["round-1/search", "round-1/*.json"])
-    take_over(old, new, ["round-1/search"])
-    assert (new / "round-1/search/tree-0/shard.parquet").read_text() == "trees"
-    assert (new / "round-1/search/tree-0/shard.parquet").samefile(old / "round-1/search/tree-0/shard.parquet")
-    assert not (new / "round-1/summary.json").samefile(old / "round-1/summary.json")
-    with pytest.raises(PonderosaError, match="no round-9 to reuse"):
-        take_over(old, new, ["round-9"])
-
-
-def test_what_a_run_writes_of_a_model_that_it_reused_stays_its_own(tmp_path: Path) -> None:
-    old, new = tmp_path / "old", tmp_path / "new"
-    (old / "policy").mkdir(parents=True)
-    (old / "policy/model.safetensors").write_text("weights")
-    (old / "policy/training.json").write_text(json.dumps({"report": {}, "run": {"recipe": "whole"}}))
-    take_over(old, new, ["policy"])
-    assert (new / "policy/model.safetensors").samefile(old / "policy/model.safetensors")
-    (new / "policy/training.json").write_text("{}")  # in place, as `training.cards.tell` does
-    assert json.loads((old / "policy/training.json").read_text())["run"] == {"recipe": "whole"}
 
 
 def test_findings_are_paired_over_seeds_and_problems() -> None:

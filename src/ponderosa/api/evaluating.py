@@ -18,6 +18,7 @@ from ponderosa.evolution.run import Observer, write_json, write_whole
 from ponderosa.evolution.settings import find_recipe, parse
 from ponderosa.models.size import parameters
 from ponderosa.problems import load_problems
+from ponderosa.sapling import base_or
 from ponderosa.search import METHODS, Aggregation, SampleSettings
 from ponderosa.view import accounting, curves
 from ponderosa.view.figures import save
@@ -193,6 +194,7 @@ def evaluation_run(
     """
     like: dict[str, Any] = {name: kind() for name, kind in PARTS.items()} | {"sample": SampleSettings(temperature=0.7)}
     of_run = {}
+    policy = base_or(policy)
     if (run := evolved(policy)) is not None:
         policy, reward, of_run = run.policy, reward or run.ppm, {"format": run.recipe.format}
         search, asked = run.recipe.search, run.recipe.evaluation

@@ -16,7 +16,7 @@ from ponderosa.evolution.rstar_math import DataSettings, RStarMath
 from ponderosa.evolution.settings import find_recipe, parse, read_settings, typed
 from ponderosa.models.size import named_parameters, parameters
 from ponderosa.problems import BENCHMARKS, load_problems
-from ponderosa.sapling import BASES, base_path
+from ponderosa.sapling import base_or
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +76,7 @@ def _sizes(recipe: RStarMath) -> Measured:
 
 
 def _size(spec: str) -> float | None:
-    if spec in BASES:
-        spec = str(base_path(spec))
+    spec = base_or(spec)
     return parameters(spec) or named_parameters(spec)
 
 

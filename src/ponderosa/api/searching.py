@@ -193,6 +193,7 @@ class _Models:
     ) -> "_Models":
         """With the embedded model, and with what a run of `evolve` brings, where they are meant."""
         from ponderosa.evolution.evolved import embedded, evolved
+        from ponderosa.sapling import base_or
 
         policy = policy or embedded()
         if policy is None:
@@ -200,6 +201,7 @@ class _Models:
                 "which model? Name one with --model or policy=, a checkpoint or http://host:port; or make the embedded "
                 "one: ponderosa evolve sapling-quick --out runs/demo"
             )
+        policy = base_or(policy) if isinstance(policy, str) else policy
         run = evolved(policy) if isinstance(policy, str) else None
         if run is not None:
             policy, reward = run.policy, reward or run.ppm

@@ -53,8 +53,8 @@ def evaluation(
         (docs/problems.md). Or an evaluation recipe (recipes/eval/aime24.yaml, or eval/aime24 for a bundled one), which
         names problems and settings; options go before what it says.
     model
-        Who proposes: a run of `ponderosa evolve`, which also brings its PPM, a Hugging Face checkpoint, the address of
-        a server (http://host:port), or python:module:attribute.
+        Who proposes: a run of `ponderosa evolve`, which also brings its PPM, a Hugging Face checkpoint, an embedded
+        base by name (`sapling`), the address of a server (http://host:port), or python:module:attribute.
     out
         The folder of the evaluation, by default runs/eval-PROBLEMS-MODEL. The same command resumes.
     reward

@@ -7,6 +7,7 @@ from rich.console import Console
 
 from ponderosa.core import PonderosaError
 from ponderosa.evolution.evolved import evolved
+from ponderosa.sapling import base_or
 
 Type = Literal["f32", "f16", "bf16", "q8_0", "q4_k_m", "q4_0"]
 
@@ -23,6 +24,7 @@ def gguf(source: Path, *, out: Path, type: Type = "q8_0") -> None:
     type
         What the weights are: numbers of 32 or 16 bits, or in blocks of 8 or 4 bits.
     """
+    source = Path(base_or(str(source)))
     if (run := evolved(str(source))) is not None:
         source = Path(run.policy)
     if out.exists():

@@ -53,8 +53,8 @@ def search(
         A file (.jsonl, .json, .csv, .parquet), a benchmark (aime24, math500, gsm8k, ...), reasoning-gym:FAMILY or
         hub:OWNER/NAME; options follow after ?, e.g. file.csv?question=COLUMN&limit=50 (docs/problems.md).
     model
-        Who proposes: a run of `ponderosa evolve`, which also brings its PPM, a Hugging Face checkpoint, the address of
-        a server (http://host:port), python:module:attribute, or scripted:FILE.
+        Who proposes: a run of `ponderosa evolve`, which also brings its PPM, a Hugging Face checkpoint, an embedded
+        base by name (`sapling`), the address of a server (http://host:port), python:module:attribute, or scripted:FILE.
     out
         The run's folder.
     preset

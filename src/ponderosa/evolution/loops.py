@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 from ponderosa.core import PonderosaError
 from ponderosa.evolution import distillation, expert_iteration, r1, r1_zero, rejection_sampling, rstar_math, star
 from ponderosa.evolution.recipe import Recipe
+from ponderosa.evolution.reuse import Reuse, take_over
 from ponderosa.evolution.run import RECIPE, Observer, Run, snapshot
-from ponderosa.evolution.settings import parse, read_settings
+from ponderosa.evolution.settings import differences, parse, read_settings
 
 
 class Loop(NamedTuple):
@@ -36,7 +37,24 @@ async def evolve(run: Run[Any], observer: Observer) -> dict[str, Any]:
 
     Raises `PonderosaError`; what was finished by then is kept, and the same call goes on from there.
     """
+    if run.recipe.reuse:
+        _take_over(run, run.recipe.reuse)
     return await LOOPS[run.recipe.loop].evolve(run, observer)
+
+
+def _take_over(run: Run[Any], reuse: Reuse) -> None:
+    """Takes over what the recipe says. Raises `PonderosaError` if what is there was made from something else."""
+    source = Path(reuse.of)
+    if not source.exists() and all(any(run.path.glob(pattern)) for pattern in reuse.keep):
+        return  # it was taken over before
+    before, now = (recipe.model_dump(mode="json", include=_ORIGIN) for recipe in (recipe_of(source), run.recipe))
+    if changes := differences(before, now):
+        raise PonderosaError(f"{source} cannot be reused, it was begun with other settings ({'; '.join(changes)})")
+    take_over(source, run.path, reuse.keep)
+
+
+_ORIGIN = {"seed", "policy", "few_shot", "problems", "format"}
+"""The settings by which what one run has made belongs to another, too."""
 
 
 def load_recipe(path: Path, changes: list[str] = []) -> Recipe:  # noqa: B006 - never changed

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from ponderosa.core import make_format
+from ponderosa.evolution.reuse import Reuse
 from ponderosa.evolution.settings import Part, known
 from ponderosa.execution import ExecutionSettings
 from ponderosa.forest import Choice
@@ -182,6 +183,8 @@ class Recipe(Part):
     execution: Annotated[ExecutionSettings, known(ExecutionSettings)] = ExecutionSettings()
     rounds: tuple[Round, ...]
     evaluation: EvaluationSettings = EvaluationSettings()
+    reuse: Reuse | None = None
+    """What is taken over from another run's folder, one of the same policy and problems."""
 
     @field_validator("rounds")
     @classmethod

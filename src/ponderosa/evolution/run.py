@@ -120,7 +120,8 @@ class Run(Generic[R]):
                 return settings | {"loop": record["loop"]}  # the rest cannot be compared
             return parse(type(recipe), record, str(path / RECIPE)).model_dump(mode="json")
 
-        with claimed(path, RECIPE, settings, begun_with):
+        other = "; a new run can take over what this one has made by `reuse` (docs/learning.md)"
+        with claimed(path, RECIPE, settings, begun_with, other):
             yield cls(path, recipe)
 
     def round(self, number: int) -> Path:
@@ -150,12 +151,13 @@ RECIPE = "recipe.yaml"
 
 @contextmanager
 def claimed(
-    path: Path, name: str, settings: dict[str, Any], begun_with: Callable[[], dict[str, Any]]
+    path: Path, name: str, settings: dict[str, Any], begun_with: Callable[[], dict[str, Any]], otherwise: str = ""
 ) -> Iterator[None]:
     """The folder `path` with its settings in the file `name`, new or to go on with, for this process alone.
 
     `begun_with` reads the settings that are there; where nothing else is, they are replaced. Raises `PonderosaError` if
-    they differ (naming what does), or if the folder holds something else, or is in use.
+    they differ (naming what does, and what can be done `otherwise`), or if the folder holds something else, or is in
+    use.
     """
     path.mkdir(parents=True, exist_ok=True)
     with _locked(path):
@@ -164,7 +166,7 @@ def claimed(
             if changes := differences(begun_with(), settings):
                 raise PonderosaError(
                     f"{path} was begun with other settings ({'; '.join(changes)}): "
-                    "choose another --out, or run it with its own"
+                    f"choose another --out, or run it with its own{otherwise}"
                 )
         elif others:
             raise PonderosaError(f"{path} holds {', '.join(others[:3])} but no run: choose another --out")

@@ -18,6 +18,7 @@ from ponderosa.evolution.run import Observer, claimed, run_shards, snapshot
 from ponderosa.evolution.settings import Part, known, parse, typed
 from ponderosa.execution import ExecutionSettings
 from ponderosa.forest import shards
+from ponderosa.sapling import base_or
 from ponderosa.search import PRESETS, SEARCHES, Budget, check_needs, find_search
 
 SETTINGS = "search.yaml"
@@ -116,6 +117,7 @@ def search_run(
     if chosen and search not in (None, chosen.search):
         raise PonderosaError(f"the preset {preset} searches by {chosen.search}: leave --method out")
     asked: dict[str, Any] = {"search": search or "mcts"}
+    policy = base_or(policy)
     if (made := evolved(policy)) is not None:
         policy = made.policy
         asked |= {"reward": made.ppm, "format": made.recipe.format}

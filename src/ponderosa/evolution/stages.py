@@ -19,7 +19,7 @@ from ponderosa.evolution.serving import Servers
 from ponderosa.forest import SFTRow, read_forest, sft_rows, write_rows
 from ponderosa.forest.rows import Row
 from ponderosa.models import on_hub
-from ponderosa.sapling import BASES, base_path
+from ponderosa.sapling import base_or
 from ponderosa.search import AGREEMENT, AgreementSettings, MCTSSettings, RolloutSettings, SampleSettings
 from ponderosa.training import AccelerateLauncher, Launcher, launching
 from ponderosa.training.jobs import TrainingSettings, kind_of
@@ -312,8 +312,7 @@ def checkpoint(name: str) -> str:
     """A policy's checkpoint; "sapling" is the embedded base, as are its siblings. Raises `PonderosaError` if it is not
     there.
     """
-    if name in BASES:
-        return str(base_path(name))
+    name = base_or(name)
     target, _ = split_options(name)
     if ":" not in target and not (Path(target) / "config.json").exists() and not on_hub(target):
         raise PonderosaError(

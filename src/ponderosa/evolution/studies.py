@@ -4,10 +4,7 @@ Every variant with every seed is an ordinary run in a folder of its own, so that
 run has finished another may take over instead of making it again. `findings` says what came of it.
 """
 
-import os
 import re
-import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -16,6 +13,7 @@ from pydantic import Field, model_validator
 from ponderosa.core import PonderosaError
 from ponderosa.evolution.loops import evolve, parse_recipe
 from ponderosa.evolution.recipe import Recipe
+from ponderosa.evolution.reuse import Reuse, take_over
 from ponderosa.evolution.run import Observer, Run, Titled, read_json
 from ponderosa.evolution.settings import Part, find_recipe, merged, parse, read_settings
 
@@ -39,15 +37,10 @@ class Side(NamedTuple):
         return cls(match["variant"].strip(), int(number) if number else None, match["method"] or "greedy")
 
 
-class Reuse(Part):
-    """What a variant takes over from one before it, with the same seed: files and folders of its run, as patterns."""
-
-    of: str
-    keep: tuple[str, ...] = Field(min_length=1)
-
-
 class Variant(Part):
-    """A recipe, by default the study's, with the settings that `set` changes."""
+    """A recipe, by default the study's, with the settings that `set` changes. `reuse` is of a variant before it, with
+    the same seed.
+    """
 
     about: str = ""
     recipe: str | None = None
@@ -146,30 +139,3 @@ def folder(out: Path, variant: str, seed: int) -> Path:
 
 def _folder(variant: str) -> str:
     return variant.replace(" ", "-")
-
-
-def take_over(source: Path, run: Path, patterns: Sequence[str]) -> None:
-    """Takes over what the patterns find in a run into another, where it is not there yet; what is large is linked.
-
-    Raises `PonderosaError`.
-    """
-    for pattern in patterns:
-        if not (matches := sorted(source.glob(pattern))):
-            raise PonderosaError(f"{source} has no {pattern} to reuse")
-        for path in matches:
-            target = run / path.relative_to(source)
-            if target.exists():
-                continue
-            part = target.with_name(f".{target.name}.part")
-            shutil.rmtree(part, ignore_errors=True)
-            part.parent.mkdir(parents=True, exist_ok=True)
-            if path.is_dir():
-                shutil.copytree(path, part, copy_function=_share)
-            else:
-                shutil.copy2(path, part)
-            part.replace(target)
-
-
-def _share(source: str, target: str) -> None:
-    """Links a file that nobody writes again, and copies any other: a run adds to the cards of the models it has."""
-    (os.link if source.endswith((".parquet", ".safetensors")) else shutil.copy2)(source, target)

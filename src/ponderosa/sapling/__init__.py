@@ -4,9 +4,20 @@
 `base_path` is the model to start from. Importing this loads neither torch nor reasoning-gym; making a model does.
 """
 
-from ponderosa.sapling.bases import BASES, base_path
+from ponderosa.sapling.bases import BASES, base_or, base_path
 from ponderosa.sapling.diagnosis import MISREAD, StepClass, StepVerdict, diagnose
 from ponderosa.sapling.problems import problem_at, problems
 from ponderosa.sapling.world import facts
 
-__all__ = ["BASES", "MISREAD", "StepClass", "StepVerdict", "base_path", "diagnose", "facts", "problem_at", "problems"]
+__all__ = [
+    "BASES",
+    "MISREAD",
+    "StepClass",
+    "StepVerdict",
+    "base_or",
+    "base_path",
+    "diagnose",
+    "facts",
+    "problem_at",
+    "problems",
+]

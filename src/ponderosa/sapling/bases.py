@@ -23,3 +23,8 @@ def base_path(name: str = "sapling") -> Path:
             f"the base {name} is not there: make it with `ponderosa sapling pretrain {path} {settings}`"
         )
     return path
+
+
+def base_or(name: str) -> str:
+    """The folder of the base of that name; any other name as it is. Raises `PonderosaError`."""
+    return str(base_path(name)) if name in BASES else name
