@@ -11,7 +11,9 @@ from transformers import TrainerState
 
 from ponderosa.core import PonderosaError
 from ponderosa.training import FitSettings
-from ponderosa.training.fitting import _Watch, trainer_arguments, training_environment
+from ponderosa.training.arguments import trainer_arguments
+from ponderosa.training.environment import training_environment
+from ponderosa.training.fitting import _Watch
 
 
 @pytest.mark.parametrize(
@@ -70,7 +72,7 @@ def test_a_step_has_the_rows_of_a_batch_however_they_are_spread(
 def test_auto_computes_in_bfloat16_where_that_is_fast(
     monkeypatch: pytest.MonkeyPatch, precision: Any, fast: bool, bf16: bool
 ) -> None:
-    monkeypatch.setattr("ponderosa.training.fitting.fast_bfloat16", lambda: fast)
+    monkeypatch.setattr("ponderosa.training.arguments.fast_bfloat16", lambda: fast)
     assert trainer_arguments(FitSettings(precision=precision), 0, Path("scratch"))["bf16"] is bf16
 
 

@@ -88,13 +88,13 @@ def train_distillation(
     executor's output is not. Both models have the same tokenizer and vocabulary. Processes and errors are as in
     `train_sft`.
     """
-    from ponderosa.training import fitting
+    from ponderosa.training import environment
     from ponderosa.training.distillation_trainer import GivenTexts
 
     data = read_rows(rows, SFTRow, {"prompt": str, "response": str})
     if not data:
         raise PonderosaError("there are no trajectories to distil: no problem was solved; search more")
-    tokenizer = fitting.load_tokenizer(student)
+    tokenizer = environment.load_tokenizer(student)
     check_teacher(tokenizer, student, teacher, [row["prompt"] + row["response"] for row in data[:100]])
     told = [row for row in data if row["response"].strip()]
     encoded = encode_responses(tokenizer, [row["prompt"] for row in told], [row["response"] for row in told])
@@ -136,14 +136,14 @@ def train_on_policy(
     Each step the student solves problems anew, as a search's chains do, with their programs run; right or wrong, what
     it wrote is what is compared. No answer is asked for. Processes and errors are as in `train_sft`.
     """
-    from ponderosa.training import fitting
+    from ponderosa.training import environment
     from ponderosa.training.distillation_trainer import OwnTexts
 
     task = task or Task()
     given = problems_of(problems)
     if not given:
         raise PonderosaError("there are no problems to learn on: name a problem file with at least one")
-    tokenizer = fitting.load_tokenizer(student)
+    tokenizer = environment.load_tokenizer(student)
     format = make_format(task.format, task.few_shot)
     prompts = [format.render(problem.question).text for problem in given]
     check_teacher(tokenizer, student, teacher, prompts[:100])
@@ -186,13 +186,13 @@ def _teach(
     record: Callable[[DistillationReport], dict[str, Any]],
 ) -> DistillationReport:
     """`going_on` is what the training is (see `identify`), and `record` makes its record of its report."""
-    from ponderosa.training import fitting
+    from ponderosa.training import environment, fitting
     from ponderosa.training.distillation_trainer import TeachingTrainer, teaching_config
 
     with (
-        fitting.training_environment(settings, teacher),  # what cannot be loaded may be either
-        fitting.training_environment(settings, student),
-        staging(out, main=fitting.is_main(), going_on=going_on) as stage,
+        environment.training_environment(settings, teacher),  # what cannot be loaded may be either
+        environment.training_environment(settings, student),
+        staging(out, main=environment.is_main(), going_on=going_on) as stage,
     ):
         trainer = TeachingTrainer(
             model=str(student),
@@ -212,25 +212,25 @@ def _teach(
             executions=trainer.counts["executions"],
         )
         fitting.save(trainer, settings, tokenizer, stage.checkpoint)
-        if fitting.is_main():
+        if environment.is_main():
             stage.publish(record(report))
     return report
 
 
 def check_teacher(tokenizer: Any, student: str | Path, teacher: str | Path, texts: Sequence[str]) -> None:
     """Raises `PonderosaError` unless the teacher's tokens are the student's, and mean the same `texts`."""
-    from ponderosa.training import fitting
+    from ponderosa.training import environment
 
-    other = fitting.load_tokenizer(teacher)
+    other = environment.load_tokenizer(teacher)
     for model in (student, teacher):
-        fitting.check_policy(model)
+        environment.check_policy(model)
     same = other.get_vocab() == tokenizer.get_vocab() and other.eos_token_id == tokenizer.eos_token_id
     if not same or other(list(texts))["input_ids"] != tokenizer(list(texts))["input_ids"]:
         raise PonderosaError(
             f"the teacher {teacher} has another tokenizer than {student}: their distributions cannot be compared; "
             "choose a teacher of the same family, or train on its trajectories alone"
         )
-    sizes = [fitting.vocabulary_of(model) for model in (student, teacher)]
+    sizes = [environment.vocabulary_of(model) for model in (student, teacher)]
     if sizes[0] != sizes[1]:
         raise PonderosaError(
             f"the teacher {teacher} has a vocabulary of {sizes[1]} and {student} one of {sizes[0]}: their "

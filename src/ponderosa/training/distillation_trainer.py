@@ -23,9 +23,11 @@ from ponderosa.models.loop import LoopThread
 from ponderosa.models.transformers.policy import TransformersPolicy
 from ponderosa.search import SampleSettings
 from ponderosa.search.concurrent import together
+from ponderosa.training.arguments import trainer_arguments
 from ponderosa.training.distillation import DistillationSettings, OnPolicySettings
 from ponderosa.training.encoding import IGNORED
-from ponderosa.training.fitting import Fitted, dataset, trainer_arguments, world_size
+from ponderosa.training.environment import world_size
+from ponderosa.training.fitted import Fitted, dataset
 from ponderosa.training.grpo import Task
 from ponderosa.training.rollout_source import generating
 from ponderosa.training.rollouts import Rollout, Row, encode, roll_out

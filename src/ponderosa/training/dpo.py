@@ -81,7 +81,7 @@ def train_dpo(
     loss is on what the policy writes, without the executor's output. A pair is drawn as often as its weight says, so
     that the pairs of a group count as one. Processes and errors are as in `train_sft`.
     """
-    from ponderosa.training import fitting
+    from ponderosa.training import environment, fitting
     from ponderosa.training.batches import epoch_of
     from ponderosa.training.dpo_trainer import PreferenceTrainer, preference_config
 
@@ -93,8 +93,8 @@ def train_dpo(
     data = read_pairs(pairs, columns)
     asked = [pair for pair in data if _asked(pair, settings)]
     different = [pair for pair in asked if _differ(pair["chosen"], pair["rejected"])]
-    tokenizer = fitting.load_tokenizer(policy)
-    fitting.check_policy(policy)
+    tokenizer = environment.load_tokenizer(policy)
+    environment.check_policy(policy)
     encoded = encode_pairs(tokenizer, different)
     kept = [pair for pair in encoded if pair.length <= settings.max_length]
     if not kept:
@@ -106,8 +106,8 @@ def train_dpo(
     drawn = epoch_of([pair.weight for pair in kept])
 
     going_on = identify("dpo", policy, data, settings.identity, seed)
-    staged = staging(out, main=fitting.is_main(), going_on=going_on)
-    with fitting.training_environment(settings, policy), staged as stage:
+    staged = staging(out, main=environment.is_main(), going_on=going_on)
+    with environment.training_environment(settings, policy), staged as stage:
         trainer = PreferenceTrainer(
             model=str(policy),
             args=preference_config(settings, seed, stage.scratch),
@@ -128,7 +128,7 @@ def train_dpo(
             rejected_reward=trainer.at_end("rewards/rejected"),
         )
         fitting.save(trainer, settings, tokenizer, stage.checkpoint)
-        if fitting.is_main():
+        if environment.is_main():
             stage.publish(making("dpo", policy, pairs, settings, seed, report))
     return report
 

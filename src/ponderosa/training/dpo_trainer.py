@@ -8,9 +8,10 @@ import torch
 from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.dpo_trainer import DataCollatorForPreference, DPOTrainer
 
+from ponderosa.training.arguments import trainer_arguments
 from ponderosa.training.batches import WeightedRows
 from ponderosa.training.dpo import DPOSettings, EncodedPair
-from ponderosa.training.fitting import Fitted, dataset, trainer_arguments
+from ponderosa.training.fitted import Fitted, dataset
 
 
 def preference_config(settings: DPOSettings, seed: int, scratch: Path) -> DPOConfig:

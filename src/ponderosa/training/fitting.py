@@ -1,20 +1,15 @@
-"""What all trainings share: arguments, batches, progress, evaluation, and going on. Imports torch: import it late."""
+"""How a trainer runs, goes on from a saved state and saves its checkpoint. Imports torch: import it late."""
 
-import importlib.util
 import math
-import os
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import datasets
 import torch
 from transformers import (
     EarlyStoppingCallback,
-    PrinterCallback,
     Trainer,
     TrainerCallback,
     TrainerControl,
@@ -24,229 +19,13 @@ from transformers import (
 
 from ponderosa.core import PonderosaError
 from ponderosa.training import adapters
-from ponderosa.training.batches import SimilarLengths, begin_epoch
+from ponderosa.training.arguments import reporters
+from ponderosa.training.batches import begin_epoch
 from ponderosa.training.checkpoint import metrics_of
-from ponderosa.training.environment import (
-    check_policy,
-    is_main,
-    load_tokenizer,
-    training_environment,
-    vocabulary_of,
-    world_size,
-)
-from ponderosa.training.optimizers import muon_adamw
-from ponderosa.training.settings import Evaluation, FitSettings, HeldOutSettings, OnProgress, Progress, Reporter
+from ponderosa.training.environment import is_main, world_size
+from ponderosa.training.fitted import Fitted
+from ponderosa.training.settings import FitSettings, HeldOutSettings, OnProgress, Progress
 from ponderosa.training.states import States
-
-__all__ = [
-    "Fit",
-    "Fitted",
-    "check_policy",
-    "dataset",
-    "fit",
-    "held_out_arguments",
-    "is_main",
-    "load_tokenizer",
-    "save",
-    "trainer_arguments",
-    "training_environment",
-    "vocabulary_of",
-    "wait_for_all",
-    "world_size",
-]
-
-
-def fast_bfloat16() -> bool:
-    """Whether the device has instructions for bfloat16; where it is emulated, float32 is faster."""
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-
-
-def trainer_arguments(settings: FitSettings, seed: int, scratch: Path) -> dict[str, Any]:
-    """The keyword arguments of transformers' `TrainingArguments` (and of TRL's configurations).
-
-    That `max_steps` are not exceeded is for `Fitted` to see to.
-    """
-    on_cpu = not torch.cuda.is_available()
-    share = max(1, settings.batch_size // world_size())  # of a batch, for this process
-    accumulation = math.ceil(share / settings.micro_batch_size)
-    by_accelerate = os.environ.get("ACCELERATE_USE_FSDP") == "true"  # its own configuration says how to shard
-    sharded = settings.sharded and world_size() > 1 and not by_accelerate
-    if by_accelerate and settings.gradient_checkpointing:
-        os.environ["FSDP_ACTIVATION_CHECKPOINTING"] = "true"
-    bfloat16 = settings.precision == "bfloat16" or (settings.precision == "auto" and fast_bfloat16())
-    return {
-        "output_dir": str(scratch),
-        "num_train_epochs": settings.epochs,
-        "per_device_train_batch_size": math.ceil(share / accumulation),
-        "per_device_eval_batch_size": settings.micro_batch_size,
-        "gradient_accumulation_steps": accumulation,
-        "learning_rate": settings.learning_rate,
-        "lr_scheduler_type": "constant_with_warmup" if settings.schedule == "constant" else settings.schedule,
-        "warmup_steps": settings.warmup,
-        "weight_decay": settings.weight_decay,
-        "adam_beta2": settings.adam_beta2,
-        "max_grad_norm": settings.max_grad_norm,
-        "bf16": bfloat16,
-        "gradient_checkpointing": settings.gradient_checkpointing and not (sharded or by_accelerate),
-        "fsdp": sharded,
-        "fsdp_config": {"activation_checkpointing": settings.gradient_checkpointing} if sharded else None,
-        "seed": seed % 2**32,  # the widest that NumPy takes
-        "use_cpu": on_cpu,
-        "ddp_backend": "gloo" if on_cpu and world_size() > 1 else None,
-        "ddp_find_unused_parameters": False,
-        "ddp_broadcast_buffers": False,
-        "dataloader_pin_memory": not on_cpu,
-        "remove_unused_columns": False,
-        "model_init_kwargs": {"attn_implementation": settings.attention}
-        | (adapters.model_arguments(settings.lora, bfloat16) if settings.lora else {}),
-        "max_length": None,  # what is too long was left out before
-        "logging_steps": 1,
-        "logging_nan_inf_filter": False,
-        "save_strategy": "no",  # `States` says when
-        "report_to": [name for name in reporters(settings) if name != "tensorboard"] or "none",
-        "disable_tqdm": True,
-    }
-
-
-def reporters(settings: FitSettings) -> tuple[Reporter, ...]:
-    """To whom metrics go. Raises `PonderosaError` for one that was asked for and is not installed."""
-    if settings.report_to == "auto":
-        return ("tensorboard",) if importlib.util.find_spec("tensorboard") else ()
-    for name in settings.report_to:
-        if importlib.util.find_spec(name) is None:
-            raise PonderosaError(f"`report_to` names {name}, which is not installed: `pip install {name}`")
-    return settings.report_to
-
-
-def held_out_arguments(settings: HeldOutSettings, arguments: dict[str, Any], rows: int) -> dict[str, Any]:
-    """What to add to a trainer's `arguments` for so many rows where some are held out to judge it."""
-    batch = arguments["per_device_train_batch_size"] * arguments["gradient_accumulation_steps"] * world_size()
-    return {
-        "eval_strategy": "steps",
-        "eval_steps": max(1, math.ceil(rows / batch) // settings.evaluations),
-        "metric_for_best_model": f"eval_{settings.select_by}",
-        "greater_is_better": settings.select_by == "accuracy",
-    }
-
-
-def dataset(**columns: Sequence[Any]) -> datasets.Dataset:
-    """Rows as TRL takes them."""
-    return datasets.Dataset.from_dict(columns)
-
-
-class Fitted(Trainer):
-    """A trainer with the optimiser and adapters of `settings`, and batches of rows of similar length.
-
-    Mixed into TRL's trainers. `evaluations` gathers what `judged` was told.
-    """
-
-    task: adapters.Task = "CAUSAL_LM"
-    _metrics: Any
-    """TRL's, of what it logs; `num_tokens` are those of all steps so far."""
-
-    def __init__(self, *args: Any, settings: FitSettings, lengths: Sequence[int], **kwargs: Any) -> None:
-        self.settings = settings
-        self.lengths = lengths
-        self.evaluations: list[Evaluation] = []
-        self._total_train_tokens = 0
-        self._logged = (time.monotonic(), 0)
-        if settings.lora:
-            kwargs["peft_config"] = adapters.peft_config(settings.lora, self.task)
-        super().__init__(*args, **kwargs)
-        self.remove_callback(PrinterCallback)
-
-    def _send_telemetry(self) -> None:
-        """Nothing leaves the machine."""
-
-    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
-        """The checkpoint gets a card of ours."""
-
-    def set_initial_training_values(self, *args: Any) -> tuple[Any, ...]:
-        """Transformers' count of what is to come, the last of it the steps: those of all epochs, or `max_steps`."""
-        *counts, steps = super().set_initial_training_values(*args)
-        return *counts, min(steps, self.settings.max_steps or steps)
-
-    def _get_train_sampler(self, train_dataset: Any = None) -> SimilarLengths:
-        chunk = self.args.per_device_train_batch_size * self.args.world_size
-        return SimilarLengths(self.lengths, chunk, self.args.seed)
-
-    def create_scheduler(self, num_training_steps: int, *args: Any, **kwargs: Any) -> Any:
-        # Transformers rounds up, so that of few steps all would warm up, and the first of these is at rate 0.
-        warmup = math.ceil(self.settings.warmup * num_training_steps)
-        self.args.warmup_steps = min(warmup, num_training_steps - 1)
-        return super().create_scheduler(num_training_steps, *args, **kwargs)
-
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, *args: Any) -> None:
-        with _readable(resume_from_checkpoint):
-            super()._load_from_checkpoint(resume_from_checkpoint, *args)
-
-    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        with _readable(checkpoint):
-            super()._load_optimizer_and_scheduler(checkpoint)
-
-    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
-        if self.optimizer is None and self.settings.optimizer == "muon":
-            model = model or self.model
-            self.optimizer = muon_adamw(
-                model,
-                learning_rate=self.settings.learning_rate,
-                muon_learning_rate=self.settings.muon_learning_rate,
-                weight_decay=self.settings.weight_decay,
-                adam_beta2=self.settings.adam_beta2,
-                decayed=self.get_decay_parameter_names(model),
-            )
-        return super().create_optimizer(model)
-
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Adds the speed of the steps since the last ones that were logged."""
-        if "loss" in logs:
-            (before, then), now = self._logged, time.monotonic()
-            tokens = int(self._metrics["train"].get("num_tokens", [then])[-1])
-            self._logged = (now, tokens)
-            logs["tokens_per_s"] = (tokens - then) / max(now - before, 1e-9)
-        super().log(logs, start_time)
-
-    def judged(self, loss: float, accuracy: float) -> dict[str, float]:
-        """Takes down what an evaluation found, and returns it as transformers calls it."""
-        self.evaluations.append(Evaluation(self.state.global_step, loss, accuracy))
-        metrics = {"eval_loss": loss, "eval_accuracy": accuracy}
-        self.log(dict(metrics))
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
-        return metrics
-
-    @property
-    def kept(self) -> Evaluation | None:
-        """The evaluation of the weights that are kept."""
-        if isinstance(self.settings, HeldOutSettings) and self.settings.keep_best:
-            return next((e for e in self.evaluations if e.step == self.state.best_global_step), None)
-        return self.evaluations[-1] if self.evaluations else None
-
-    def goes_on(self) -> None:
-        """Takes up the counts of a training whose state was loaded."""
-        history = self.state.log_history
-        counts = [int(entry["num_tokens"]) for entry in history if "num_tokens" in entry]
-        self._total_train_tokens = counts[-1] if counts else 0
-        self._logged = (time.monotonic(), self._total_train_tokens)
-        self.evaluations = [
-            Evaluation(int(entry["step"]), entry["eval_loss"], entry["eval_accuracy"])
-            for entry in history
-            if "eval_loss" in entry and "eval_accuracy" in entry
-        ]
-
-
-@contextmanager
-def _readable(state: str | None) -> Iterator[None]:
-    """Says of a saved state that cannot be read what to do about it."""
-    try:
-        yield
-    except Exception as error:  # torch, pickle and safetensors raise many kinds
-        if state is None:
-            raise
-        raise PonderosaError(
-            f"the saved state {state} cannot be read ({str(error).splitlines()[0]}): remove it to begin anew"
-        ) from error
 
 
 def wait_for_all(args: TrainingArguments) -> None:

@@ -9,7 +9,9 @@ from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
 from ponderosa.core import PonderosaError
-from ponderosa.training.fitting import Fitted, trainer_arguments, world_size
+from ponderosa.training.arguments import trainer_arguments
+from ponderosa.training.environment import world_size
+from ponderosa.training.fitted import Fitted
 from ponderosa.training.grpo import GRPOSettings
 from ponderosa.training.rollout_source import RolloutSource
 

@@ -198,21 +198,21 @@ def train_grpo(
     Beside the checkpoint lie its `metrics.jsonl`, a record a step. Processes, and errors, are as in `train_sft`; a
     training that was stopped goes on from its last saved state when it is asked for again.
     """
-    from ponderosa.training import fitting
+    from ponderosa.training import environment, fitted, fitting
     from ponderosa.training.group_trainer import RECORDS, GroupTrainer, grpo_config
     from ponderosa.training.rollout_source import RolloutSource
     from ponderosa.training.step_records import StepRecords
 
-    tokenizer = fitting.load_tokenizer(start)
-    fitting.check_policy(start)
+    tokenizer = environment.load_tokenizer(start)
+    environment.check_policy(start)
     chosen = choose(problems_of(problems), settings, task, tokenizer)
     steps = settings.steps_over(len(chosen.problems))
     stops = make_format(task.format).chain_stops
     what = [asdict(task), *map(plain, chosen.problems.values())]
     going_on = identify("grpo", start, what, settings.identity, seed)
     with (
-        fitting.training_environment(settings, start),
-        staging(out, main=fitting.is_main(), going_on=going_on) as stage,
+        environment.training_environment(settings, start),
+        staging(out, main=environment.is_main(), going_on=going_on) as stage,
         RolloutSource(settings, task, list(chosen.problems.values()), seed) as rollouts,
     ):
         args = grpo_config(settings, stops, seed, stage.scratch, steps)
@@ -221,12 +221,12 @@ def train_grpo(
         trainer = GroupTrainer(
             model=str(start),
             args=args,
-            train_dataset=fitting.dataset(prompt=list(chosen.problems)),
+            train_dataset=fitted.dataset(prompt=list(chosen.problems)),
             processing_class=tokenizer,
             settings=settings,
             rollouts=rollouts,
         )
-        records = StepRecords(stage.scratch / RECORDS, rollouts, state, on_progress, main=fitting.is_main())
+        records = StepRecords(stage.scratch / RECORDS, rollouts, state, on_progress, main=environment.is_main())
         trainer.add_callback(records)
         fitting.fit(trainer, None)
         report = GRPOReport(
@@ -237,7 +237,7 @@ def train_grpo(
             **records.summary(),
         )
         fitting.save(trainer, settings, tokenizer, stage.checkpoint)
-        if fitting.is_main():
+        if environment.is_main():
             shutil.copy(stage.scratch / RECORDS, stage.checkpoint)  # a kill before the end needs them yet
             stage.publish(making("grpo", start, problems, settings, seed, report, task=asdict(task)))
     return report

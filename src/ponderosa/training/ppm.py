@@ -95,13 +95,13 @@ def train_ppm(
     0 has no effect. The checkpoint is an ordinary sequence classifier with one label, and `reward_scale` in its
     configuration. Processes and errors are as in `train_sft`.
     """
-    from ponderosa.training import fitting
+    from ponderosa.training import environment
     from ponderosa.training.reward_trainers import PairTrainer
 
     columns = {"prompt": str, "chosen": str, "rejected": str, "weight": float, "problem_id": str}
     data = read_pairs(pairs, columns)
     weighted = [pair for pair in data if pair["weight"] > 0]
-    tokenizer = fitting.load_tokenizer(policy)
+    tokenizer = environment.load_tokenizer(policy)
     different = [pair for pair in weighted if pair["chosen"] != pair["rejected"]]
     encoded = _encode(tokenizer, different)
     kept = [pair for pair in encoded if max(map(len, pair.texts)) <= settings.max_length]

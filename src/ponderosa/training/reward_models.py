@@ -80,7 +80,7 @@ def train_packed(
     `reward_trainers`, and `report` makes the training's report of the fields of `RewardReport`. Processes and errors
     are as in `train_sft`.
     """
-    from ponderosa.training import fitting
+    from ponderosa.training import environment, fitting
     from ponderosa.training.reward_trainers import reward_config
 
     packed = pack(train, settings.max_length)
@@ -92,8 +92,8 @@ def train_packed(
     }
     of_rows = settings.model_copy(update=limits)
     going_on = identify(kind, start, data, settings.identity, seed)
-    staged = staging(out, main=fitting.is_main(), going_on=going_on)
-    with fitting.training_environment(settings, start), staged as stage:
+    staged = staging(out, main=environment.is_main(), going_on=going_on)
+    with environment.training_environment(settings, start), staged as stage:
         made = trainer(
             model=str(start),
             args=reward_config(of_rows, seed, stage.scratch, rows=len(packed), evaluate=bool(held_out)),
@@ -109,6 +109,6 @@ def train_packed(
             evaluations=tuple(made.evaluations),
         )
         fitting.save(made, settings, tokenizer, stage.checkpoint)
-        if fitting.is_main():
+        if environment.is_main():
             stage.publish(making(kind, start, rows, settings, seed, result))
     return result

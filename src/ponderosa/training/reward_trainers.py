@@ -13,7 +13,8 @@ from trl.trainer.reward_config import RewardConfig
 from trl.trainer.reward_trainer import RewardTrainer
 
 from ponderosa.core import PonderosaError
-from ponderosa.training.fitting import Fitted, dataset, held_out_arguments, trainer_arguments
+from ponderosa.training.arguments import held_out_arguments, trainer_arguments
+from ponderosa.training.fitted import Fitted, dataset
 from ponderosa.training.packing import M, Packed
 from ponderosa.training.ppm import Pair, PPMSettings
 from ponderosa.training.reward_models import RewardModelSettings

@@ -64,7 +64,8 @@ def train_sft(
     """
     from trl.trainer.sft_config import SFTConfig
 
-    from ponderosa.training import fitting
+    from ponderosa.training import environment, fitted, fitting
+    from ponderosa.training.arguments import held_out_arguments, trainer_arguments
     from ponderosa.training.trainers import PolicyTrainer
 
     fields = {"prompt": str, "response": str}
@@ -72,8 +73,8 @@ def train_sft(
     if not given:
         raise PonderosaError("there are no trajectories to train the policy on: no problem was solved; search more")
     train, held = split(given, settings.held_out, itemgetter("prompt"))
-    tokenizer = fitting.load_tokenizer(base)
-    fitting.check_policy(base)
+    tokenizer = environment.load_tokenizer(base)
+    environment.check_policy(base)
     learned, judged = _encode(tokenizer, train, settings), _encode(tokenizer, [*held, *judges], settings)
     if not learned.kept:
         raise PonderosaError(
@@ -87,16 +88,16 @@ def train_sft(
 
     also = {"held_out": files} if (files := files_of(held_out)) else {}
     going_on = identify("sft", base, [*given, *judges], settings.identity, seed)
-    staged = staging(out, main=fitting.is_main(), going_on=going_on)
-    with fitting.training_environment(settings, base), staged as stage:
-        arguments = fitting.trainer_arguments(of_sequences, seed, stage.scratch)
+    staged = staging(out, main=environment.is_main(), going_on=going_on)
+    with environment.training_environment(settings, base), staged as stage:
+        arguments = trainer_arguments(of_sequences, seed, stage.scratch)
         if judged.kept:
-            arguments |= fitting.held_out_arguments(settings, arguments, len(lengths))
+            arguments |= held_out_arguments(settings, arguments, len(lengths))
         trainer = PolicyTrainer(
             model=str(base),
             args=SFTConfig(**arguments, dataset_kwargs={"skip_prepare_dataset": True}),
-            train_dataset=fitting.dataset(**columns),
-            eval_dataset=fitting.dataset(**_columns(sorted(judged.kept, key=_length), 0)[1]) if judged.kept else None,
+            train_dataset=fitted.dataset(**columns),
+            eval_dataset=fitted.dataset(**_columns(sorted(judged.kept, key=_length), 0)[1]) if judged.kept else None,
             processing_class=tokenizer,
             settings=settings,
             lengths=lengths,
@@ -112,7 +113,7 @@ def train_sft(
             evaluations=tuple(trainer.evaluations),
         )
         fitting.save(trainer, settings, tokenizer, stage.checkpoint)
-        if fitting.is_main():
+        if environment.is_main():
             stage.publish(making("sft", base, rows, settings, seed, report, **also))
     return report
 

@@ -9,7 +9,7 @@ from torch.nn.utils.rnn import pad_sequence
 from trl.trainer.sft_trainer import SFTTrainer
 
 from ponderosa.training.encoding import IGNORED
-from ponderosa.training.fitting import Fitted
+from ponderosa.training.fitted import Fitted
 from ponderosa.training.settings import FitSettings
 
 

@@ -87,13 +87,13 @@ def train_values(
     its value is read at the last token of a step, nothing appended. Processes and errors are as in `train_sft`; also
     raises `PonderosaError` for targets that do not fit the steps, and where all are alike.
     """
-    from ponderosa.training import fitting
+    from ponderosa.training import environment
     from ponderosa.training.reward_trainers import ValueTrainer
 
     data = read_rows(rows, ValueRow, {"prompt": str, "steps": list, "targets": list, "problem_id": str})
     for number, row in enumerate(data, start=1):
         _check(row, number)
-    tokenizer = fitting.load_tokenizer(policy)
+    tokenizer = environment.load_tokenizer(policy)
     labelled = [text for text in _encode(tokenizer, data, settings.labels) if text.places]
     kept = [text for text in labelled if len(text.tokens) <= settings.max_length]
     if not kept:
