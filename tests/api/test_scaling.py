@@ -74,14 +74,18 @@ def test_accuracies_alone_are_enough(tmp_path):
 def test_a_row_may_name_an_evaluation(tmp_path):
     folder = tmp_path / "eval"
     folder.mkdir()
-    point = {"method": "majority", "budget": 4, "accuracy": 0.5, "n": 4, "flops": 1e9, "right": "0011"}
+    cost = {"generated": 300.0, "prompt": 100.0, "rewarded": 200.0, "discriminator": 0.0}
+    point = {"method": "majority", "budget": 4, "accuracy": 0.5, "n": 4, "cost": cost, "right": "0011"}
     results = {
         "settings": {"policy": "mine"},
-        "parameters": {"policy": 1000},
+        "parameters": {"policy": 1000, "reward": None, "discriminator": None},
         "points": [point, {**point, "method": "pass", "right": None, "accuracy": 0.75}],
     }
     (folder / "results.json").write_text(json.dumps(results))
-    points = written(tmp_path / "p.jsonl", [{"evaluation": str(folder), "tokens": 1e6, "loss": 0.5}])
+    row = {"evaluation": str(folder), "tokens": 1e6, "loss": 0.5}
+    with pytest.raises(PonderosaError, match=r"line 1: .* does not say how large .* add parameters, reward_parameters"):
+        scaling(written(tmp_path / "p.jsonl", [row]), out=tmp_path / "out")
+    points = written(tmp_path / "p.jsonl", [{**row, "reward_parameters": 500}])
     made = scaling(points, out=tmp_path / "out", resamples=5)
     found = made.fits.measurements
     assert found.models[0].name == "mine"
@@ -89,6 +93,9 @@ def test_a_row_may_name_an_evaluation(tmp_path):
         ("majority", 4, 0.5, 4),
         ("pass", 4, 0.75, 4),
     ]
+    assert {p.test_flops for p in found.accuracies} == {2 * (1000 * 400 + 500 * 200)}
+    served = scaling(written(points, [{**row, "parameters": 7e9, "reward_parameters": 7e9}]), out=tmp_path / "served")
+    assert served.fits.measurements.accuracies[0].test_flops == 2 * 7e9 * 600
     (folder / "results.json").unlink()
     with pytest.raises(PonderosaError, match="not a finished evaluation"):
         scaling(points, out=tmp_path / "out")

@@ -27,6 +27,7 @@ class Recorder:
         self.searched: list[tuple[Any, str]] = []
         self.trained: list[dict[str, Any]] = []
         self.written: list[int] = []
+        self.checked: list[tuple[Any, ...]] = []
 
     def fresh(self, number: int) -> list[Problem]:
         return [Problem(f"{number}-1", "1?", "1")]
@@ -68,6 +69,7 @@ def evolved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
         monkeypatch.setattr(module.Stages, "open", opened)
         monkeypatch.setattr(module, "Results", Results)
+        monkeypatch.setattr(module, "check_teacher", lambda *given: recorder.checked.append(given))
         assert asyncio.run(module.evolve(recorder.run, None)) == {  # type: ignore[arg-type]
             "policy": f"student-{len(recipe.rounds)}"
         }
@@ -88,6 +90,7 @@ def test_the_teachers_trajectories_train_the_student(evolved: Any) -> None:
 def test_a_teacher_that_does_not_sample_searches_trees(evolved: Any) -> None:
     asked = evolved(search={"rollouts": 5})
     assert [how.rollouts for how, _ in asked.searched] == [5]
+    assert asked.checked == []  # whatever tokens it has, its texts are read
 
 
 def test_its_distributions_train_the_student_on_the_same_trajectories(evolved: Any) -> None:
@@ -96,6 +99,7 @@ def test_its_distributions_train_the_student_on_the_same_trajectories(evolved: A
     assert asked.written == [1]
     assert isinstance(trained["settings"], DistillationSettings)
     assert (trained["settings"].beta, trained["teacher"]) == (0.5, "scripted:teacher")
+    assert asked.checked == [("student", "scripted:teacher", ["1?"])]
 
 
 def test_on_policy_nobody_searches_and_the_student_is_given_problems(evolved: Any) -> None:

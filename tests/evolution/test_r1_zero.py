@@ -54,6 +54,7 @@ def test_the_defaults_are_the_papers() -> None:
         ({"few_shot": "Look: "}, "leave `few_shot` out"),
         ({"rounds": [{"problems": 1}]}, "a step takes 2 problems"),
         ({"grpo": {"batch_size": 8, "group": 3}}, "no multiple of `group`"),
+        ({"format": "fenced"}, "fenced has no tags to reward: choose one of rstar, think"),
         ({"rounds": [{"problems": 9, "grpo": {"wings": 2}}]}, "^`grpo` of round 1: unknown key `wings`$"),
     ],
 )

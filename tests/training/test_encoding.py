@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ponderosa.core import CodeFormat
+from ponderosa.core.plain_formats import FencedFormat
 from ponderosa.training.encoding import IGNORED, encode_continuations, encode_prompts, encode_responses, split_response
 
 TEXT = st.text(st.sampled_from("ab12\n .é<>"), max_size=12)
@@ -17,6 +18,16 @@ def test_the_executor_wrote_the_output_with_its_markers_and_the_line_break_befor
         (code, True),
         ("\n<output>12<end_of_output>", False),
         ("\n<answer>\\boxed{12}<end_of_answer>", True),
+    ]
+
+
+def test_an_output_block_is_the_executors_in_plain_text_too() -> None:
+    code = "Let us add.\n```python\nprint(1)\n```\n"
+    shown = FencedFormat().with_output(code, "12\n```\n13")
+    assert split_response(shown + "So it is 12.") == [
+        (code, True),
+        ("\n```output\n12\n```\n13\n```\n\n", False),
+        ("So it is 12.", True),
     ]
 
 

@@ -10,6 +10,8 @@ from typing import Any
 from ponderosa.api.evaluating import RESULTS
 from ponderosa.api.waiting import wait_for
 from ponderosa.core import PonderosaError
+from ponderosa.evaluation.accounting import Sizes
+from ponderosa.evaluation.curves import Cost
 from ponderosa.evaluation.scaling.fits import ScalingFits, fit_all
 from ponderosa.evaluation.scaling.measurements import from_rows
 from ponderosa.evaluation.scaling.quantities import RESAMPLES
@@ -112,19 +114,42 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _evaluated(folder: str, row: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]]:
-    """The points of an evaluation made by `ponderosa eval`; what `row` says goes before what it does."""
+    """The points of an evaluation made by `ponderosa eval`; what `row` says goes before what it does: of a model behind
+    a server only the row knows the size.
+    """
     found = read_json(Path(folder) / RESULTS)
     if not isinstance(found, dict) or "points" not in found:
         raise PonderosaError(f"{where}: {folder} is not a finished evaluation: name a folder made by `ponderosa eval`")
+    stated = {name: row.get(key) for name, key in _SIZES.items()}
+    sizes = Sizes(**{name: stated[name] or found["parameters"][name] for name in _SIZES})
+    row = {key: value for key, value in row.items() if key == "parameters" or key not in _SIZES.values()}
     for point in found["points"]:
+        flops = Cost(**point["cost"]).flops(sizes) if all(map(_is_size, stated.values())) else None
+        if flops is None and row.get("test_flops") is None:
+            raise PonderosaError(
+                f"{where}: {folder} does not say how large all of its models are: add {', '.join(_SIZES.values())} as "
+                "numbers, as far as it has them"
+            )
         known = {
             "model": found["settings"]["policy"],
-            "parameters": found["parameters"]["policy"],
+            "parameters": sizes.policy,
             "method": point["method"],
             "samples": point["budget"],
             "accuracy": point["accuracy"],
             "problems": point["n"],
-            "test_flops": point["flops"],
+            "test_flops": flops,
             "rates": point["right"],
         }
         yield {**known, **row}
+
+
+_SIZES = {
+    "policy": "parameters",
+    "reward": "reward_parameters",
+    "discriminator": "discriminator_parameters",
+}
+"""The columns beside `evaluation` that say how large its models are."""
+
+
+def _is_size(stated: object) -> bool:
+    return stated is None or (isinstance(stated, int | float) and stated > 0)

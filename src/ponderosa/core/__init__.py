@@ -6,7 +6,7 @@ Standard library only; every other layer may import this one and this one import
 from ponderosa.core.components import PYTHON, close, find_attribute, load_component
 from ponderosa.core.errors import BackendError, PonderosaError, RefusedError
 from ponderosa.core.format import CodeFormat, ParsedStep, StepFormat, StepKind, boxed_answer, plain_text
-from ponderosa.core.formats import FORMATS, PROGRAM, PROOF, TAGS, Tags, make_format
+from ponderosa.core.formats import EXECUTED, FORMATS, PROGRAM, PROOF, TAGS, Tags, make_format
 from ponderosa.core.options import split_options
 from ponderosa.core.outcome import Ended, Graded, Outcome, Status
 from ponderosa.core.problem import Kind, Problem
@@ -29,6 +29,7 @@ from ponderosa.core.seeds import derive_seed
 from ponderosa.core.tree import READABLE, SCHEMA_VERSION, Node, Tree, Usage
 
 __all__ = [
+    "EXECUTED",
     "FORMATS",
     "PROGRAM",
     "PROOF",

@@ -1,5 +1,6 @@
 """All step formats by name."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,7 +19,9 @@ from ponderosa.core.official_format import OfficialFormat
 from ponderosa.core.plain_formats import (
     BLANK_LINE,
     CLOSED_ANSWER,
+    CLOSING_FENCE,
     END_OF_THINK,
+    OUTPUT_FENCE,
     PROOF_INSTRUCTION,
     THINK,
     FencedFormat,
@@ -50,6 +53,13 @@ def make_format(name: str, few_shot: str = "") -> StepFormat:
     if name not in FORMATS:
         raise PonderosaError(f"there is no step format {name}: choose one of {', '.join(FORMATS)}")
     return FORMATS[name](few_shot)
+
+
+EXECUTED = re.compile(
+    rf"(\n?{re.escape(OUTPUT)}.*?{re.escape(END_OF_OUTPUT)}|\n{OUTPUT_FENCE}.*?^{CLOSING_FENCE}\n)",
+    re.DOTALL | re.MULTILINE,
+)
+"""What the executor wrote into a text, in the way of any format that shows it: never the policy's to write."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,7 +159,7 @@ def tagged_answer(text: str) -> str | None:
 
 _BLOCK = re.compile(r"^```(?:python|py)[ \t]*\n(.*?)^```[ \t]*$", re.MULTILINE | re.DOTALL)
 CLOSING_FENCE = "```\n"
-_OUTPUT = "```output\n"
+OUTPUT_FENCE = "```output\n"
 _MARK = "---- the next block ----"
 
 
@@ -190,7 +190,7 @@ class FencedFormat:
             is_open = bool(_BLOCK.search(f"{completion.text}{CLOSING_FENCE}"))
             completion = replace(completion, **({"stop": CLOSING_FENCE} if is_open else {"ended": Ended.EOS}))
         text = completion.text + (completion.stop or "")
-        if _OUTPUT in text:
+        if OUTPUT_FENCE in text:
             return ParsedStep(text, StepKind.MALFORMED)  # output is the executor's to write, never the policy's
         if completion.stop == CLOSING_FENCE and _BLOCK.search(text):
             return ParsedStep(text, StepKind.CODE_END)
@@ -209,10 +209,10 @@ class FencedFormat:
         if len(own) > self.max_output:
             half = self.max_output // 2
             own = f"{own[:half]}...{own[-half:]}"
-        return f"{step}\n{_OUTPUT}{own}\n{CLOSING_FENCE}\n"
+        return f"{step}\n{OUTPUT_FENCE}{own}\n{CLOSING_FENCE}\n"
 
     def has_output(self, step: str) -> bool:
-        return step.endswith(f"{CLOSING_FENCE}\n") and _OUTPUT in step
+        return step.endswith(f"{CLOSING_FENCE}\n") and OUTPUT_FENCE in step
 
 
 OPENING_FENCE = "```python\n"

@@ -21,6 +21,7 @@ from ponderosa.evolution.stages import Forest, Stages, checkpoint
 from ponderosa.problems import write_problems
 from ponderosa.search import SampleSettings
 from ponderosa.training import DistillationSettings, OnPolicySettings
+from ponderosa.training.distillation import check_teacher
 
 Mode = Literal["trajectories", "distribution", "on-policy"]
 
@@ -65,6 +66,9 @@ async def evolve(run: Run[Distillation], observer: Observer) -> dict[str, Any]:
     async with Stages.open(run, observer) as stages:
         results = Results(stages)
         teacher, student = teacher_of(recipe.teacher), stages.base
+        if recipe.mode != "trajectories":
+            questions = [problem.question for problem in stages.fresh(1)[:100]]
+            check_teacher(student, split_options(teacher)[0], questions)  # before it takes the teacher's time
         await results.of_base(student)
         for number in range(1, len(recipe.rounds) + 1):
             forests: list[Forest] = []

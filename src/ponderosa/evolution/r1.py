@@ -18,7 +18,7 @@ from pydantic import AfterValidator, Field, model_validator
 from ponderosa.core import PYTHON, PonderosaError, Problem, Tree, find_attribute
 from ponderosa.evolution.curation import Readability, preferences
 from ponderosa.evolution.grading import open_grader
-from ponderosa.evolution.r1_zero import check_step, reinforce
+from ponderosa.evolution.r1_zero import check_stretch, reinforce
 from ponderosa.evolution.recipe import Recipe, Round, TrajectorySettings
 from ponderosa.evolution.results import Results
 from ponderosa.evolution.run import Observer, Run, write_whole
@@ -118,9 +118,9 @@ class R1(Recipe):
     @model_validator(mode="after")
     def _rounds_hold_a_step(self) -> "R1":
         _, reasoning, _, _, scenarios = self.rounds
-        check_step(2, reasoning.problems, reasoning.grpo)
+        check_stretch(2, reasoning.problems, self.format, reasoning.grpo)
         if not scenarios.general:
-            check_step(5, scenarios.problems, scenarios.grpo)
+            check_stretch(5, scenarios.problems, self.format, scenarios.grpo)
         return self
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from ponderosa.core import Problem
+from ponderosa.core import TAGS, Problem
 from ponderosa.evolution.grading import check_gradable
 from ponderosa.evolution.recipe import Recipe, Round
 from ponderosa.evolution.results import Results
@@ -48,7 +48,7 @@ class R1Zero(Recipe):
     @model_validator(mode="after")
     def _rounds_hold_a_step(self) -> "R1Zero":
         for number, settings in enumerate(self.rounds, start=1):
-            check_step(number, settings.problems, self.settings_of(number))
+            check_stretch(number, settings.problems, self.format, self.settings_of(number))
         return self
 
     def settings_of(self, number: int) -> GRPOSettings:
@@ -57,10 +57,18 @@ class R1Zero(Recipe):
         return parse(GRPOSettings, changed, f"`grpo` of round {number}")
 
 
-def check_step(number: int, problems: int, settings: GRPOSettings) -> None:
-    """Raises ValueError if so many problems of a round are fewer than a step of its training takes."""
+def check_stretch(number: int, problems: int, format: str, settings: GRPOSettings) -> None:
+    """Raises ValueError if so many problems of a round are fewer than a step of its training takes, or if tags are
+    rewarded that the step format does not have.
+    """
     if problems < (wanted := settings.problems_per_step * settings.updates):
         raise ValueError(f"a step takes {wanted} problems: give round {number} as many, or lower `batch_size`")
+
+    if format not in TAGS and any(reward.kind == "format" for reward in settings.rewards):
+        raise ValueError(
+            f"the step format {format} has no tags to reward: choose one of {', '.join(TAGS)}, or leave the kind "
+            "`format` out of `rewards`"
+        )
 
 
 async def evolve(run: Run[R1Zero], observer: Observer) -> dict[str, Any]:

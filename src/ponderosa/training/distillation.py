@@ -95,7 +95,7 @@ def train_distillation(
     if not data:
         raise PonderosaError("there are no trajectories to distil: no problem was solved; search more")
     tokenizer = environment.load_tokenizer(student)
-    check_teacher(tokenizer, student, teacher, [row["prompt"] + row["response"] for row in data[:100]])
+    check_teacher(student, teacher, [row["prompt"] + row["response"] for row in data[:100]])
     told = [row for row in data if row["response"].strip()]
     encoded = encode_responses(tokenizer, [row["prompt"] for row in told], [row["response"] for row in told])
     kept = [one for one in encoded if len(one[0]) <= settings.max_length]
@@ -146,7 +146,7 @@ def train_on_policy(
     tokenizer = environment.load_tokenizer(student)
     format = make_format(task.format, task.few_shot)
     prompts = [format.render(problem.question).text for problem in given]
-    check_teacher(tokenizer, student, teacher, prompts[:100])
+    check_teacher(student, teacher, prompts[:100])
     encoded = encode_prompts(tokenizer, prompts)
     kept = [one for one, prompt in zip(given, prompts, strict=True) if len(encoded[prompt]) < settings.max_length]
     if not kept:
@@ -217,11 +217,11 @@ def _teach(
     return report
 
 
-def check_teacher(tokenizer: Any, student: str | Path, teacher: str | Path, texts: Sequence[str]) -> None:
+def check_teacher(student: str | Path, teacher: str | Path, texts: Sequence[str]) -> None:
     """Raises `PonderosaError` unless the teacher's tokens are the student's, and mean the same `texts`."""
     from ponderosa.training import environment
 
-    other = environment.load_tokenizer(teacher)
+    tokenizer, other = environment.load_tokenizer(student), environment.load_tokenizer(teacher)
     for model in (student, teacher):
         environment.check_policy(model)
     same = other.get_vocab() == tokenizer.get_vocab() and other.eos_token_id == tokenizer.eos_token_id

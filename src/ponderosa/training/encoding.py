@@ -4,21 +4,18 @@ Prompts, responses and the executor's outputs are tokenised apart, so that what 
 Calls to the tokenizer are few and large: one call a row would cost more than training a small model on it.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ponderosa.core.format import END_OF_OUTPUT, OUTPUT
+from ponderosa.core import EXECUTED
 
 IGNORED = -100
 """The label of a token that the loss leaves out."""
 
-_EXECUTOR = re.compile(rf"(\n?{re.escape(OUTPUT)}.*?{re.escape(END_OF_OUTPUT)})", re.DOTALL)
-
 
 def split_response(response: str) -> list[tuple[str, bool]]:
     """The pieces of a response in order, each with whether the policy wrote it; the executor wrote the others."""
-    pieces = _EXECUTOR.split(response)  # the odd ones are what the group matched
+    pieces = EXECUTED.split(response)  # the odd ones are what the group matched
     return [(piece, i % 2 == 0) for i, piece in enumerate(pieces) if piece]
 
 
