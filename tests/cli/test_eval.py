@@ -45,8 +45,8 @@ def scripts(tmp_path) -> Path:
     return tmp_path
 
 
-def evaluate(scripts: Path, out: str, *more: str) -> dict[tuple[str, int], dict]:
-    words = ["--model", f"scripted:{scripts}/policy.json", "--budgets", "1,2,4", "--processes", "1"]
+def evaluate(scripts: Path, out: str, *more: str, processes: int = 1) -> dict[tuple[str, int], dict]:
+    words = ["--model", f"scripted:{scripts}/policy.json", "--budgets", "1,2,4", "--processes", str(processes)]
     assert ponderosa("eval", str(scripts / "problems.jsonl"), *words, "--out", str(scripts / out), *more) == 0
     points = json.loads((scripts / out / "results.json").read_text())["points"]
     return {(point["method"], point["budget"]): point for point in points}
@@ -104,6 +104,28 @@ def test_a_second_run_searches_nothing_again_and_other_settings_are_an_error(scr
     words = ["--model", f"scripted:{scripts}/policy.json", "--budgets", "1,2,4", "--processes", "1"]
     assert ponderosa("eval", str(scripts / "problems.jsonl"), *words, "--out", str(scripts / "a")) == 1
     assert "begun with other problems" in capsys.readouterr().err
+
+
+def test_rates_are_in_the_order_of_the_problems_however_these_were_spread(scripts, capsys):
+    lines = (scripts / "problems.jsonl").read_text().splitlines(keepends=True)
+    (scripts / "problems.jsonl").write_text("".join(lines[1:] + lines[:1]))  # the first, where a PPM errs, is the last
+    words = ["--reward", f"scripted:{scripts}/reward.json", "--method", "best_of_n"]
+    for out, processes in (("one", 1), ("three", 3)):
+        assert evaluate(scripts, out, *words, processes=processes)["best_of_n", 4]["right"] == "11110"
+    (scripts / "problems.jsonl").write_text("".join(lines))
+    assert evaluate(scripts, "listed", *words)["best_of_n", 4]["right"] == "01111"
+    capsys.readouterr()
+    assert ponderosa("compare", str(scripts / "listed"), str(scripts / "three")) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert shown.count("+0.0 [+0.0, +0.0] 5") == 3, shown  # at each of three budgets
+
+
+def test_it_goes_on_with_another_number_of_processes(scripts):
+    evaluate(scripts, "a", "--method", "majority", processes=2)
+    (lost, *_) = (scripts / "a" / "test" / "samples").glob("shard-*.parquet")
+    lost.unlink()
+    assert evaluate(scripts, "a", "--method", "majority", processes=5)["majority", 4]["right"] == "11111"
+    assert len(list(read_forest(scripts / "a" / "test" / "samples"))) == 5
 
 
 def test_two_evaluations_are_compared_problem_by_problem(scripts, capsys):

@@ -88,6 +88,14 @@ def test_a_variant_may_be_of_another_loop() -> None:
     assert recipes["star"][1].loop == "star"
 
 
+def test_only_what_is_measured_on_the_same_problems_is_compared() -> None:
+    variants = {"whole": {}, "easy": {"set": {"problems": {"levels": [1]}}}}
+    assert study(variants=variants).recipes()["easy"][1].problems.levels == (1,)
+    compared = study(variants=variants, comparisons=[{"title": "T", "sides": ["whole", "easy"]}])
+    with pytest.raises(PonderosaError, match=r"compares whole and easy, whose held-out .* not the same \(levels: "):
+        compared.recipes()
+
+
 def test_a_variant_that_cannot_be_is_named() -> None:
     with pytest.raises(PonderosaError, match=r"the variant odd: unknown key `nonsense`"):
         study(variants={"odd": {"set": {"nonsense": 1}}}).recipes()

@@ -153,16 +153,18 @@ def compare(first: Path, second: Path) -> None:
         Another; positive differences are in its favour.
     """
     before, after = _results(first), _results(second)
+    if sorted(before["problems"]) != sorted(after["problems"]):
+        raise PonderosaError(f"{first} and {second} are not of the same problems")
+    place = {id: number for number, id in enumerate(before["problems"])}
+    places = [place[id] for id in after["problems"]]
     differences = {}
     theirs = {(point["method"], point["budget"]): point for point in after["points"]}
     for point in before["points"]:
         other = theirs.get((point["method"], point["budget"]))
         if other is None or point["right"] is None:
             continue
-        if len(point["right"]) != len(other["right"]):
-            raise PonderosaError(f"{first} and {second} are not of the same problems")
-        mine, others = ([float(right) for right in record["right"]] for record in (point, other))
-        differences[point["method"], point["budget"]] = asdict(paired_difference(mine, others))
+        rates = ([float(point["right"][place]) for place in places], [float(right) for right in other["right"]])
+        differences[point["method"], point["budget"]] = asdict(paired_difference(*rates))
     if not differences:
         raise PonderosaError(f"{first} and {second} have no method at one budget in common")
     console = Console()
@@ -176,6 +178,8 @@ def _results(path: Path) -> dict[str, Any]:
     found = read_json(path / RESULTS)
     if not isinstance(found, dict) or "points" not in found:
         raise PonderosaError(f"{path} is not a finished evaluation: name a folder made by `ponderosa eval`")
+    if "problems" not in found:
+        raise PonderosaError(f"{path} does not say which problems it is of: run the same `ponderosa eval` once more")
     return found
 
 

@@ -1,11 +1,13 @@
 """A shard of a stage: its problems, the search, and where the forest goes. Plain values, which cross processes."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ponderosa.core import Kind, PonderosaError, Problem
+from ponderosa.forest.parquet import atomic
 from ponderosa.problems import read_problems, write_problems
 
 SOLUTION = "solution"
@@ -88,20 +90,25 @@ class ShardProgress:
 def spread(template: Shard, folder: Path, problems: Sequence[Problem], size: int, share: int = 1) -> list[Shard]:
     """The shards, of at most `size` problems, that search `problems` as `template` says, into `folder`.
 
-    There are as many for each of the `share` processes that they fall to.
+    There are as many for each of the `share` processes that they fall to; a folder that was begun keeps the shards that
+    it was begun with. Their trees are in the problems' order.
 
     Raises `PonderosaError` if the folder was begun with other problems.
     """
     if not problems:
         return []
-    listed = folder / "problems.jsonl"
+    listed, split = folder / "problems.jsonl", folder / "shards.json"
     if not listed.exists():
         write_problems(listed, problems)
     elif [_asked(problem) for problem in read_problems(listed)] != [_asked(problem) for problem in problems]:
         raise PonderosaError(f"{folder} was begun with other problems: choose another --out")
+    if not split.exists():
+        with atomic(split) as part:
+            part.write_text(json.dumps(shards(len(problems), size, share)), encoding="utf-8")
+    ranges: list[tuple[int, int]] = json.loads(split.read_text(encoding="utf-8"))
     return [
         replace(template, problems=str(listed), start=start, stop=stop, out=str(folder / f"shard-{number:05}.parquet"))
-        for number, (start, stop) in enumerate(shards(len(problems), size, share))
+        for number, (start, stop) in enumerate(ranges)
     ]
 
 

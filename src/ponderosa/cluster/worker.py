@@ -11,7 +11,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, replace
 from functools import partial
@@ -143,17 +143,29 @@ async def run_shard(shard: Shard, models: Models, executor: Executor, grader: Gr
     with Journal(shard.journal) as journal:
         if shard.kind == "score":
             reward = models.reward(shard.reward or "", journal, shard)
-            trees = [tree async for tree in search_all(read_forest(Path(shard.problems)), _scoring(reward), 64)]
+            given = list(read_forest(Path(shard.problems)))
+            order = [tree.problem_id for tree in given]
+            trees = [tree async for tree in search_all(given, _scoring(reward), 64)]
             progress.done = shard.stop - shard.start
         else:
-            trees = await _search(shard, models, journal, executor, grader, progress)
+            problems = list(read_problems(Path(shard.problems), shard.start, shard.stop))
+            order = [problem.id for problem in problems]
+            trees = await _search(shard, problems, models, journal, executor, grader, progress)
         logger.info("%s: %d answers replayed, %d new", out, journal.replayed, journal.recorded)
-    write_forest(out, sorted(trees, key=lambda tree: tree.problem_id))
+    # However the problems were split, a forest has their order, by which evaluations are compared problem by problem.
+    places = {id: place for place, id in enumerate(order)}
+    write_forest(out, sorted(trees, key=lambda tree: (places[tree.problem_id], tree.id)))
     shard.journal.unlink(missing_ok=True)
 
 
 async def _search(
-    shard: Shard, models: Models, journal: "Journal", executor: Executor, grader: Grader, progress: ShardProgress
+    shard: Shard,
+    problems: Sequence[Problem],
+    models: Models,
+    journal: "Journal",
+    executor: Executor,
+    grader: Grader,
+    progress: ShardProgress,
 ) -> list[Tree]:
     policy = models.policy(shard.policy or "", journal)
     if shard.grader is not None:
@@ -169,7 +181,6 @@ async def _search(
         equivalent = partial(grader.equivalent, problem=problem)
         return Backends(policy, executor, format, reward, judge, second, outcome, equivalent, budget)
 
-    problems = list(read_problems(Path(shard.problems), shard.start, shard.stop))
     search_one = _one(shard, backends, _given(shard.over, {problem.id for problem in problems}))
 
     async def search_each(problems: Iterable[Problem]) -> AsyncIterator[Tree]:

@@ -1,13 +1,11 @@
 """`ponderosa eval`: methods on the same problems and models, at several budgets."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
-
-from pydantic import Field
 
 from ponderosa.cluster import Shard, WorkerPool
 from ponderosa.cluster.shard import spread
@@ -18,9 +16,8 @@ from ponderosa.evaluation.choices import AGGREGATED, best_aggregations, best_rea
 from ponderosa.evaluation.curves import Cost, Point, against, by_aggregation, cost_of, sample_points
 from ponderosa.evaluation.verdicts import Verdicts
 from ponderosa.evolution.grading import check_gradable, open_grader
-from ponderosa.evolution.recipe import WorkerSettings
-from ponderosa.evolution.run import Observer, claimed, run_shards, snapshot
-from ponderosa.evolution.settings import Part, known, parse
+from ponderosa.evolution.run import FolderSettings, Observer, run_shards
+from ponderosa.evolution.settings import known
 from ponderosa.execution import ExecutionSettings, make_executor
 from ponderosa.forest import read_forest
 from ponderosa.search import (
@@ -56,7 +53,7 @@ PARTS: dict[str, type[Any]] = {
 """The settings of searches that an evaluation has, by name."""
 
 
-class EvalRun(Part):
+class EvalRun(FolderSettings):
     """What an evaluation depends on. `methods` are names (see `search.find_method`). A budget is a number of samples,
     of beams times candidates, of particles, rollouts, attempts, ends of one chain, or of trees (`trees`: MCTS as `mcts`
     says, and the vote of so many).
@@ -64,6 +61,9 @@ class EvalRun(Part):
     With `dev` problems, how step values are aggregated, where `aggregation` does not say, and how a tree's answer is
     read is chosen on them.
     """
+
+    FILE = SETTINGS
+    COMMAND = "eval"
 
     policy: str
     reward: str | None = None
@@ -88,18 +88,6 @@ class EvalRun(Part):
     revision: Annotated[RevisionSettings, known(RevisionSettings)] = RevisionSettings()
     long_chain: Annotated[LongChainSettings, known(LongChainSettings)] = LongChainSettings()
     execution: Annotated[ExecutionSettings, known(ExecutionSettings)] = ExecutionSettings()
-    workers: WorkerSettings = Field(default_factory=WorkerSettings)
-
-    @classmethod
-    def of(cls, path: Path) -> "EvalRun":
-        """The settings of the run at `path`. Raises `PonderosaError` if there is none."""
-        return parse(cls, snapshot(path, SETTINGS, "eval"), str(path / SETTINGS))
-
-    @contextmanager
-    def claim(self, path: Path) -> Iterator[None]:
-        """The run's folder, new or to go on with. Raises `PonderosaError` if it was begun with other settings."""
-        with claimed(path, SETTINGS, self.model_dump(mode="json"), lambda: self.of(path).model_dump(mode="json")):
-            yield
 
     def check(self) -> None:
         """Raises `PonderosaError` for a method or format that there is not, and for what methods lack."""
@@ -165,10 +153,11 @@ class EvalRun(Part):
 
 
 class Measured(NamedTuple):
-    """The methods at their budgets; best-of-N and the weighted vote at each, by how step values are aggregated; and how
-    the answers were graded (`Verdicts.summary`).
+    """The ids of the `problems`, in the order of all rates; the methods at their budgets; best-of-N and the weighted
+    vote at each, by how step values are aggregated; and how the answers were graded (`Verdicts.summary`).
     """
 
+    problems: list[str]
     points: list[Point]
     by_aggregation: list[dict[str, Any]]
     grading: dict[str, Any]
@@ -235,10 +224,12 @@ class _Measuring:
                 points += await self._search(name)
         if "trees" in self.run.methods:
             points += await self._trees()
-        return Measured(points, rewards, self.grader.summary())
+        return Measured(list(self.by_id["test"]), points, rewards, self.grader.summary())
 
     def _forest(self, split: str, name: str) -> list[Tree]:
-        return list(read_forest(self.path / split / name)) if self.by_id[split] else []
+        """The trees of a search in the order of the split's problems."""
+        places = {id: place for place, id in enumerate(self.by_id[split])}
+        return sorted(read_forest(self.path / split / name), key=lambda t: places[t.problem_id]) if places else []
 
     async def _samples(self, *, rewarded: bool) -> tuple[list[Point], list[dict[str, Any]]]:
         """The methods that share samples, and what each aggregation of step values is worth."""
@@ -297,6 +288,7 @@ def results(path: Path, run: EvalRun, measured: Measured, sizes: Sizes) -> dict[
     return {
         "settings": run.model_dump(mode="json"),
         "parameters": asdict(sizes),
+        "problems": measured.problems,
         "grading": measured.grading,
         "points": [
             point.to_json(sizes)

@@ -38,22 +38,26 @@ async def evolve(run: Run[Any], observer: Observer) -> dict[str, Any]:
     Raises `PonderosaError`; what was finished by then is kept, and the same call goes on from there.
     """
     if run.recipe.reuse:
-        _take_over(run, run.recipe.reuse)
+        reuse(run, run.recipe.reuse)
     return await LOOPS[run.recipe.loop].evolve(run, observer)
 
 
-def _take_over(run: Run[Any], reuse: Reuse) -> None:
-    """Takes over what the recipe says. Raises `PonderosaError` if what is there was made from something else."""
-    source = Path(reuse.of)
-    if not source.exists() and all(any(run.path.glob(pattern)) for pattern in reuse.keep):
+def reuse(run: Run[Any], what: Reuse) -> None:
+    """Takes over into the run what another has made.
+
+    Raises `PonderosaError` where there is no such thing, or if the other run began with another seed, base, problems or
+    step format, or judges answers otherwise.
+    """
+    source = Path(what.of)
+    if not source.exists() and all(any(run.path.glob(pattern)) for pattern in what.keep):
         return  # it was taken over before
     before, now = (recipe.model_dump(mode="json", include=_ORIGIN) for recipe in (recipe_of(source), run.recipe))
     if changes := differences(before, now):
         raise PonderosaError(f"{source} cannot be reused, it was begun with other settings ({'; '.join(changes)})")
-    take_over(source, run.path, reuse.keep)
+    take_over(source, run.path, what.keep)
 
 
-_ORIGIN = {"seed", "policy", "few_shot", "problems", "format"}
+_ORIGIN = {"seed", "policy", "few_shot", "problems", "format", "grader"}
 """The settings by which what one run has made belongs to another, too."""
 
 

@@ -142,6 +142,8 @@ class Results:
         rates = [greedy_rates(record) for record in rounds]
         if len(rates) < 2 or not all(rates):
             return {}
+        n = min(map(len, rates))  # a round that was taken over from another run may have been measured on more
+        rates = [row[:n] for row in rates]
         return {
             "greedy_gain": asdict(statistics.paired_difference(rates[0], rates[-1])),
             "by_round": [asdict(statistics.paired_difference(before, after)) for before, after in pairwise(rates)],

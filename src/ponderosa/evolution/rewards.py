@@ -1,7 +1,6 @@
 """Reward models side by side: how well each is calibrated, orders sibling steps, and chooses among samples."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,9 +15,8 @@ from ponderosa.evaluation.choices import AGGREGATED, best_aggregations
 from ponderosa.evaluation.rewards import Truths
 from ponderosa.evaluation.verdicts import Verdicts
 from ponderosa.evolution.grading import check_gradable, open_grader
-from ponderosa.evolution.recipe import WorkerSettings
-from ponderosa.evolution.run import Observer, claimed, run_shards, snapshot
-from ponderosa.evolution.settings import Part, known, parse
+from ponderosa.evolution.run import FolderSettings, Observer, run_shards
+from ponderosa.evolution.settings import known
 from ponderosa.execution import make_executor
 from ponderosa.forest import PAPER, PreferenceSettings, ValueRowSettings, read_forest, shards
 from ponderosa.problems import read_problems
@@ -27,7 +25,7 @@ SETTINGS = "rewards.yaml"
 PROBLEMS = "problems.jsonl"
 
 
-class RewardRun(Part):
+class RewardRun(FolderSettings):
     """What a comparison of reward models depends on: `models` by what to call them, and forests of held-out problems.
 
     `samples` are solutions of each problem, of which the first `k` are chosen among; on those of `dev` it is chosen how
@@ -35,6 +33,9 @@ class RewardRun(Part):
     whose preference pairs are compared. `rollouts` are those of the search of that name: what they found of a step is
     compared with what a model says, if they went through it at least `min_visits` times.
     """
+
+    FILE = SETTINGS
+    COMMAND = "rewards"
 
     models: dict[str, str] = Field(min_length=1)
     samples: Path
@@ -46,18 +47,6 @@ class RewardRun(Part):
     pairs: Annotated[PreferenceSettings, known(PreferenceSettings)] = PAPER
     format: str = "rstar"
     grader: str | None = None
-    workers: WorkerSettings = WorkerSettings()
-
-    @classmethod
-    def of(cls, path: Path) -> "RewardRun":
-        """The settings of the comparison at `path`. Raises `PonderosaError` if there is none."""
-        return parse(cls, snapshot(path, SETTINGS, "rewards"), str(path / SETTINGS))
-
-    @contextmanager
-    def claim(self, path: Path) -> Iterator[None]:
-        """The folder, new or to go on with. Raises `PonderosaError` if it was begun with other settings."""
-        with claimed(path, SETTINGS, self.model_dump(mode="json"), lambda: self.of(path).model_dump(mode="json")):
-            yield
 
     @property
     def forests(self) -> dict[str, Path]:

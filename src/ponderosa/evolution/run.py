@@ -7,14 +7,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Generic, Protocol, TypeVar
+from typing import IO, Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import yaml
 
 from ponderosa.cluster import Shard, ShardProgress, WorkerPool
 from ponderosa.core import PonderosaError
-from ponderosa.evolution.recipe import Recipe
-from ponderosa.evolution.settings import differences, parse
+from ponderosa.evolution.recipe import Recipe, WorkerSettings
+from ponderosa.evolution.settings import Part, differences, parse
 from ponderosa.training import Progress
 
 
@@ -109,13 +109,12 @@ class Run(Generic[R]):
         """Opens a new run, or one to go on with.
 
         Raises `PonderosaError` if the folder holds a run with another recipe (naming what differs), something else, or
-        is in use. Its servers, and what launches its training, may be others: they are where it runs, not what it is.
+        is in use. Its servers and workers may be others: they are where it runs, not what it is.
         """
         settings = recipe.model_dump(mode="json")
 
         def begun_with() -> dict[str, Any]:
-            record = snapshot(path, RECIPE, "evolve") | {"servers": settings["servers"]}
-            record["workers"] = record.get("workers", {}) | {"launcher": settings["workers"]["launcher"]}
+            record = snapshot(path, RECIPE, "evolve") | {key: settings[key] for key in ("servers", "workers")}
             if record.get("loop", recipe.loop) != recipe.loop:
                 return settings | {"loop": record["loop"]}  # the rest cannot be compared
             return parse(type(recipe), record, str(path / RECIPE)).model_dump(mode="json")
@@ -181,6 +180,33 @@ def snapshot(path: Path, name: str, command: str) -> Any:
         return yaml.safe_load((path / name).read_text(encoding="utf-8"))
     except OSError as error:
         raise PonderosaError(f"{path} is not a run (no {name}): name a folder made by `ponderosa {command}`") from error
+
+
+class FolderSettings(Part):
+    """The settings of a command, kept in the folder that it makes. The `workers` may be others when it goes on: they
+    are where it runs, not what it is.
+    """
+
+    FILE: ClassVar[str]
+    COMMAND: ClassVar[str]
+
+    workers: WorkerSettings = WorkerSettings()
+
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        """Those of the folder `path`. Raises `PonderosaError` if there are none."""
+        return parse(cls, snapshot(path, cls.FILE, cls.COMMAND), str(path / cls.FILE))
+
+    @contextmanager
+    def claim(self, path: Path) -> Iterator[None]:
+        """The folder, new or to go on with. Raises `PonderosaError` as `claimed` does."""
+        settings = self.model_dump(mode="json")
+
+        def begun_with() -> dict[str, Any]:
+            return self.of(path).model_dump(mode="json") | {"workers": settings["workers"]}
+
+        with claimed(path, self.FILE, settings, begun_with):
+            yield
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """One search over a file of problems, as a run of its own: what makes data sets and answers outside of an evolution."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,9 +12,8 @@ from ponderosa.cluster.shard import spread
 from ponderosa.core import PonderosaError, Problem, make_format
 from ponderosa.evolution.evolved import evolved
 from ponderosa.evolution.grading import check_format, check_gradable
-from ponderosa.evolution.recipe import WorkerSettings
-from ponderosa.evolution.run import Observer, claimed, run_shards, snapshot
-from ponderosa.evolution.settings import Part, known, parse, typed
+from ponderosa.evolution.run import FolderSettings, Observer, run_shards
+from ponderosa.evolution.settings import known, parse, typed
 from ponderosa.execution import ExecutionSettings
 from ponderosa.forest import shards
 from ponderosa.sapling import base_or
@@ -25,12 +23,15 @@ SETTINGS = "search.yaml"
 FOREST = "forest"
 
 
-class SearchRun(Part):
+class SearchRun(FolderSettings):
     """What a run of `ponderosa search` depends on. `settings` are those of `search` (see `search.find_search`).
 
     A `judged` search learns from the known answers: it makes data. One that continues others' goes on from the trees
     of `over`, a forest. `trees` are searched for each problem.
     """
+
+    FILE = SETTINGS
+    COMMAND = "search"
 
     search: str
     settings: dict[str, Any] = Field(default_factory=dict)
@@ -47,12 +48,6 @@ class SearchRun(Part):
     seed: int = 0
     budget: Annotated[Budget, known(Budget)] = Budget()
     execution: Annotated[ExecutionSettings, known(ExecutionSettings)] = ExecutionSettings()
-    workers: WorkerSettings = WorkerSettings()
-
-    @classmethod
-    def of(cls, path: Path) -> "SearchRun":
-        """The settings of the run at `path`. Raises `PonderosaError` if there is none."""
-        return parse(cls, snapshot(path, SETTINGS, "search"), str(path / SETTINGS))
 
     def check(self) -> None:
         """Raises `PonderosaError`, which names what there is, for a search, a setting or a format that there is not."""
@@ -94,12 +89,6 @@ class SearchRun(Part):
             budget=asdict(self.budget),
             over=str(self.over or ""),
         )
-
-    @contextmanager
-    def claim(self, path: Path) -> Iterator[None]:
-        """The run's folder, new or to go on with. Raises `PonderosaError` if it was begun with other settings."""
-        with claimed(path, SETTINGS, self.model_dump(mode="json"), lambda: self.of(path).model_dump(mode="json")):
-            yield
 
 
 def search_run(

@@ -11,11 +11,11 @@ from typing import Any, Literal, NamedTuple
 from pydantic import Field, model_validator
 
 from ponderosa.core import PonderosaError
-from ponderosa.evolution.loops import evolve, parse_recipe
+from ponderosa.evolution.loops import evolve, parse_recipe, reuse
 from ponderosa.evolution.recipe import Recipe
-from ponderosa.evolution.reuse import Reuse, take_over
+from ponderosa.evolution.reuse import Reuse
 from ponderosa.evolution.run import Observer, Run, Titled, read_json
-from ponderosa.evolution.settings import Part, find_recipe, merged, parse, read_settings
+from ponderosa.evolution.settings import Part, differences, find_recipe, merged, parse, read_settings
 
 _SIDE = re.compile(r"(?P<variant>[^@:]+)(?:@(?P<round>\d+))?(?::(?P<method>\w+))?")
 
@@ -93,7 +93,11 @@ class Study(Part):
         return self
 
     def recipes(self) -> dict[str, dict[int, Recipe]]:
-        """The recipe of every variant with every seed. Raises `PonderosaError` for one that cannot be."""
+        """The recipe of every variant with every seed.
+
+        Raises `PonderosaError` for one that cannot be, and if variants are compared that are measured on different
+        problems.
+        """
         found: dict[str, dict[int, Recipe]] = {}
         for name, variant in self.variants.items():
             path = find_recipe(variant.recipe or self.recipe or "")
@@ -102,7 +106,21 @@ class Study(Part):
                 seed: parse_recipe(settings | {"seed": seed, "name": f"{self.name}, {name}"}, f"the variant {name}")
                 for seed in self.seeds
             }
+        for comparison in self.comparisons:
+            first, *others = (Side.of(side).variant for side in comparison.sides)
+            for other in others:
+                mine, theirs = (_measured_on(found[name][self.seeds[0]]) for name in (first, other))
+                if changes := differences(mine, theirs):
+                    raise PonderosaError(
+                        f"`{comparison.title}` compares {first} and {other}, whose held-out problems are not the same "
+                        f"({'; '.join(changes)})"
+                    )
         return found
+
+
+def _measured_on(recipe: Recipe) -> dict[str, Any]:
+    """The settings by which a run's held-out problems are chosen; how many there are may differ."""
+    return recipe.problems.model_dump(mode="json", exclude={"train", "dev", "decontaminate", "contamination"})
 
 
 def load_study(path: Path, changes: list[str] = []) -> Study:  # noqa: B006 - never changed
@@ -126,7 +144,8 @@ async def carry_out(study: Study, out: Path, observer: Observer) -> dict[str, li
                 results = read_json(run.path / "results.json")
                 if not (results and results.get("finished")):
                     if variant.reuse:
-                        take_over(folder(out, variant.reuse.of, seed), run.path, variant.reuse.keep)
+                        of = str(folder(out, variant.reuse.of, seed))
+                        reuse(run, variant.reuse.model_copy(update={"of": of}))
                     results = await evolve(run, Titled(observer, f"{name}, seed {seed}"))
                 runs[name].append(results)
     return runs

@@ -21,10 +21,9 @@ from ponderosa.cluster import Shard, WorkerPool
 from ponderosa.cluster.shard import SHOWN, spread
 from ponderosa.core import Grader, Kind, Outcome, PonderosaError, Problem, Tree, derive_seed
 from ponderosa.evolution.grading import open_grader
-from ponderosa.evolution.recipe import WorkerSettings
-from ponderosa.evolution.run import Observer, claimed, run_shards, snapshot, write_json
+from ponderosa.evolution.run import FolderSettings, Observer, run_shards, write_json
 from ponderosa.evolution.searching import SearchRun
-from ponderosa.evolution.settings import Part, known, parse
+from ponderosa.evolution.settings import Part, known
 from ponderosa.execution import make_executor
 from ponderosa.forest import read_forest
 from ponderosa.problems import Benchmarks, ContaminationSettings, Decontamination, decontaminated, write_problems
@@ -49,10 +48,13 @@ class KeepSettings(Part):
     too_easy: float | None = Field(None, gt=0)
 
 
-class SynthesisRun(Part):
+class SynthesisRun(FolderSettings):
     """What a synthesis depends on. `writer` writes, shown so many `shown` solved problems, and `solving` is the search
     that answers: its samples are the trajectories, or, of other searches, its trees.
     """
+
+    FILE = SETTINGS
+    COMMAND = "problems synthesize"
 
     writer: str
     writing: Annotated[WritingSettings, known(WritingSettings)] = WritingSettings()
@@ -61,7 +63,6 @@ class SynthesisRun(Part):
     keep: KeepSettings = KeepSettings()
     contamination: Annotated[ContaminationSettings, known(ContaminationSettings)] = ContaminationSettings()
     seed: int = 0
-    workers: WorkerSettings = WorkerSettings()
 
     @model_validator(mode="after")
     def _is_independent(self) -> "SynthesisRun":
@@ -69,11 +70,6 @@ class SynthesisRun(Part):
             raise ValueError("nobody knows the answers of new problems: `solving` cannot be judged")
         self.solving.check()
         return self
-
-    @classmethod
-    def of(cls, path: Path) -> "SynthesisRun":
-        """The settings of the synthesis at `path`. Raises `PonderosaError` if there is none."""
-        return parse(cls, snapshot(path, SETTINGS, "problems synthesize"), str(path / SETTINGS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +115,7 @@ async def synthesize(
     usable = [problem for problem in solved if problem.kind is Kind.MATH and problem.answer is not None]
     if not usable:
         raise PonderosaError("new problems are written from solved ones whose answers are values: there is none")
-    with claimed(path, SETTINGS, run.model_dump(mode="json"), lambda: SynthesisRun.of(path).model_dump(mode="json")):
+    with run.claim(path):
         async with WorkerPool(run.workers.processes, path / "logs") as pool:
             folder = path / "proposals"
             await run_shards(pool, _writing(run, usable, folder), "writing", observer)
