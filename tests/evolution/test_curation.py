@@ -1,6 +1,6 @@
 import pytest
 
-from ponderosa.core import Outcome, Problem, Tree, make_format
+from ponderosa.core import Outcome, PonderosaError, Problem, Tree, make_format
 from ponderosa.evolution.curation import Readability, preferences
 from ponderosa.forest import sft_rows, trajectories
 
@@ -71,3 +71,10 @@ def test_the_fewer_side_is_used_again_but_no_pair_twice() -> None:
 def test_of_one_side_alone_there_is_no_pair() -> None:
     assert preferences([tree(("good", 1.0))], FORMAT, lambda t: True) == []
     assert preferences([tree(("wrong", -1.0))], FORMAT, lambda t: True) == []
+
+
+def test_a_language_that_cannot_be_told_is_named_before_anything_is_read() -> None:
+    with pytest.raises(PonderosaError, match="language `xx` is not known"):
+        Readability(among=("en", "xx")).reader()
+    with pytest.raises(PonderosaError, match="language `zh-cn` is not known"):
+        Readability().keeper([Problem("a", "?", "1", meta={"language": "zh-cn"})])

@@ -85,7 +85,7 @@ class Trained:
         accuracy = Accuracy(mean_of_rates(rates), 30.0, rates)
         partly = Accuracy(mean_of_rates((0.5, 0.25, 0.0, 0.0)), 30.0, (0.5, 0.25, 0.0, 0.0))
         cost = Cost(generated=30.0, prompt=20.0)
-        return Measured([Point("majority", 3, accuracy, cost), Point("pass", 3, partly, cost)], [], {})
+        return Measured(list("abcd"), [Point("majority", 3, accuracy, cost), Point("pass", 3, partly, cost)], [], {})
 
 
 @pytest.fixture

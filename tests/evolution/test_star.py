@@ -29,6 +29,8 @@ class Searching(Stages):
         self.run = SimpleNamespace(round=lambda n: path / f"round-{n}", timed=lambda *_: nullcontext())  # type: ignore[assignment]
         self.asked: list[list[str]] = []
         self.rows: list[str] = []
+        self.found: list[str] = []
+        self.told: list[str] = []
 
     def fresh(self, number: int) -> list[Problem]:
         return [RIGHT, WRONG, TESTED]
@@ -67,7 +69,8 @@ def iterated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
             async def of_base(self, policy: str) -> None: ...
 
-            async def of_round(self, *what: Any) -> None: ...
+            async def of_round(self, number: int, found: Any, *who: str, told: Any) -> None:
+                stages.found, stages.told = ([p.id for f in forests for p in f.problems] for forests in (found, told))
 
             def finish(self, policy: str, ppm: None) -> dict[str, Any]:
                 return {}
@@ -84,6 +87,12 @@ def test_only_what_was_got_wrong_and_has_an_answer_to_tell_is_given_again(iterat
     first, second = iterated().asked
     assert first == ["Easy?", "Hard?", "Write it."]
     assert second == ["Hard? (The answer is {2}.)"]
+
+
+def test_what_was_told_is_not_found(iterated: Any) -> None:
+    stages = iterated()
+    assert stages.found == ["r", "w", "t"]
+    assert stages.told == ["w"]
 
 
 def test_a_hint_may_have_braces_of_its_own(iterated: Any) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ponderosa.core import PonderosaError
+from ponderosa.core import PonderosaError, make_format
 from ponderosa.training.cards import Model, model_card, percent, tell, write_card, written_here
 
 RECORD: dict[str, Any] = {
@@ -51,6 +51,24 @@ def test_a_card_that_a_person_edited_is_known(checkpoint: Path) -> None:
     assert written_here(checkpoint)
     (checkpoint / "README.md").write_text("mine")
     assert not written_here(checkpoint)
+
+
+def test_a_card_stays_ours_where_its_folder_goes(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    moved = tmp_path_factory.mktemp("elsewhere") / "policy"
+    checkpoint.rename(moved)
+    assert written_here(moved)
+    tell(moved, round=3)
+    assert written_here(moved)
+    moved.rename(checkpoint)
+
+
+def test_a_card_shows_the_prompt_of_the_models_own_format(checkpoint: Path) -> None:
+    assert "<end_of_code>" in (checkpoint / "README.md").read_text()
+    tell(checkpoint, recipe="demo", round=1, format="think")
+    text = (checkpoint / "README.md").read_text()
+    assert make_format("think").render("QUESTION").text in text
+    assert "`think`" in text
+    assert "<end_of_code>" not in text
 
 
 def test_what_was_not_trained_here_is_told_nothing(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from ponderosa.core import PonderosaError
 from ponderosa.training import FitSettings
 from ponderosa.training.arguments import trainer_arguments
 from ponderosa.training.environment import training_environment
-from ponderosa.training.fitting import _Watch
+from ponderosa.training.fitting import _Watch, since_best
+from ponderosa.training.settings import Evaluation
 
 
 @pytest.mark.parametrize(
@@ -88,6 +89,14 @@ def test_a_step_that_breaks_the_weights_ends_the_training(figures: dict[str, flo
     given: Any = (None, TrainerState(global_step=3, max_steps=3), None)
     with pytest.raises(PonderosaError, match=r"(loss is nan|norm is inf) at step 3 of 3: training diverged"):
         _Watch(None, cast(Any, None)).on_log(*given, logs=figures)
+
+
+@pytest.mark.parametrize(
+    ("losses", "expected"), [((), 0), ((3.0,), 0), ((3.0, 2.0), 0), ((2.0, 2.0), 1), ((3.0, 1.0, 2.0, 1.5), 2)], ids=str
+)
+def test_patience_goes_on_from_the_best_evaluation(losses: tuple[float, ...], expected: int) -> None:
+    made = [Evaluation(step, loss, -loss) for step, loss in enumerate(losses)]
+    assert since_best(made, "loss") == since_best(made, "accuracy") == expected
 
 
 def test_only_several_processes_shard_and_then_recompute_as_shards_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 import pytest
 
-from ponderosa.training.languages import language_share, words
+from ponderosa.core import PonderosaError
+from ponderosa.training.languages import check_languages, language_share, words
 
 
 @pytest.mark.parametrize(
@@ -28,3 +29,9 @@ def test_one_script_is_told_from_another() -> None:
 
 def test_a_text_without_words_is_in_any_language() -> None:
     assert language_share("1 + 1 = 2\n\n3", "zh") == 1.0
+
+
+def test_the_code_of_no_language_is_named() -> None:
+    check_languages(["en", "zh", "fr"])
+    with pytest.raises(PonderosaError, match=r"language `zh-cn` is not known; codes are .*en,.*zh"):
+        check_languages(["en", "zh-cn"])

@@ -14,7 +14,7 @@ from ponderosa.training import LauncherSettings, launching
 from ponderosa.training.jobs import Job, kinds, parse_job
 from ponderosa.view.progress import Progress
 
-_OF_RECORDS = ("report", "run")
+_OF_RECORDS = ("report", "run", "card")
 """What the record of a checkpoint has that a job has not."""
 
 

@@ -12,7 +12,7 @@ _NO_WORD = (Graded.UNREADABLE, Graded.REFUSED)
 
 
 class Verdicts:
-    """`grader`, asked once for each answer. What it refuses is a verdict too, whose status says so."""
+    """`grader`, whose word on an answer is kept. What it refuses is a verdict too, whose status says so."""
 
     def __init__(self, grader: Grader) -> None:
         self._grader = grader

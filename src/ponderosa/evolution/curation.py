@@ -14,7 +14,7 @@ from ponderosa.core import Problem, StepFormat, Tree, find_attribute
 from ponderosa.core.plain_formats import OPENING_FENCE
 from ponderosa.evolution.settings import Part
 from ponderosa.forest import PairRow, Trajectory, trajectories
-from ponderosa.training.languages import language_share
+from ponderosa.training.languages import check_languages, language_share
 
 Readable = Callable[[str, str], bool]
 """Can a text be read, in this language?"""
@@ -37,7 +37,9 @@ class Readability(Part):
     code: bool = False
 
     def reader(self) -> Readable:
-        """Raises `PonderosaError` for a function that there is not."""
+        """Raises `PonderosaError` for a function that there is not, and for languages that cannot be told."""
+        if not self.share:
+            check_languages((self.language, *self.among))
         share, options = find_attribute(self.share) if self.share else (language_share, {"among": self.among})
 
         def readable(text: str, language: str) -> bool:
@@ -53,6 +55,8 @@ class Readability(Part):
         """Whether a trajectory of one of the problems can be read. Raises `PonderosaError` likewise."""
         readable = self.reader()
         languages = {problem.id: str(problem.meta.get("language", self.language)) for problem in problems}
+        if not self.share:
+            check_languages(languages.values())
         return lambda trajectory: readable("".join(trajectory.steps), languages[trajectory.problem_id])
 
 

@@ -127,6 +127,7 @@ class R1(Recipe):
 async def evolve(run: Run[R1], observer: Observer) -> dict[str, Any]:
     """Runs, or goes on with, the five stages; returns what `results.json` holds. Raises `PonderosaError`."""
     cold, reasoning, sampling, tuning, scenarios = run.recipe.rounds
+    sampling.readable.reader()  # what stage 3 cannot read by is told before the first
     async with Stages.open(run, observer) as stages:
         results = Results(stages)
         base = stages.base

@@ -21,6 +21,7 @@ from ponderosa.evolution.settings import merged, parse
 from ponderosa.evolution.stages import Stages
 from ponderosa.problems import write_problems
 from ponderosa.training import GRPOSettings
+from ponderosa.training.languages import check_languages
 
 
 class Stretch(Round):
@@ -93,6 +94,8 @@ async def reinforce(
     recipe = stages.recipe
     problems = stages.fresh(number)
     check_gradable(problems, recipe.grader, recipe.format)
+    if any(reward.kind == "language" and not reward.share for reward in settings.rewards):
+        check_languages(str(known) for one in (*problems, *others) if (known := one.meta.get("language")))
     listed = stages.run.round(number) / "problems.jsonl"
     if not listed.exists():
         write_problems(listed, [*problems, *others])

@@ -47,14 +47,22 @@ class Results:
         policy: str,
         ppm: str | None = None,
         data: int | None = None,
+        told: Sequence[Forest] = (),
     ) -> None:
-        """Evaluates a round's policy and PPM, and writes all results so far. The `proposer` searched the `forests`;
-        what was taken of them lies in round `data`, by default the same.
+        """Evaluates a round's policy and PPM, and writes all results so far. The `proposer` searched the `forests`, and
+        those in which it was `told` the answers; what was taken of them lies in round `data`, by default the same.
         """
-        await self._round(number, forests, policy, ppm, proposer, number if data is None else data)
+        await self._round(number, forests, policy, ppm, proposer, number if data is None else data, told)
 
     async def _round(
-        self, number: int, forests: Sequence[Forest], policy: str, ppm: str | None, proposer: str, data: int
+        self,
+        number: int,
+        forests: Sequence[Forest],
+        policy: str,
+        ppm: str | None,
+        proposer: str,
+        data: int,
+        told: Sequence[Forest] = (),
     ) -> None:
         path = self._run.round(number) / "summary.json"
         if not path.exists():
@@ -66,12 +74,13 @@ class Results:
                     **await measure(self._stages, evaluation, ppm),
                 }
                 if forests:
-                    record["sft"] = data_quality(self._stages, data, forests)
+                    record["sft"] = data_quality(self._stages, data, [*forests, *told])
                     record["reflection"] = reflection_counts((tree for f in forests for tree in f.trees()), proposer)
                 record["trained_tokens"] = self._trained(number)
                 if ppm is not None:
                     record["ppm"] = await self._ppm(number, evaluation, ppm)
-            made = account((tree for f in forests for tree in f.trees()), Sizes(parameters(proposer), parameters(ppm)))
+            trees = (tree for f in (*forests, *told) for tree in f.trees())
+            made = account(trees, Sizes(parameters(proposer), parameters(ppm)))
             searches = _searches(evaluation, Sizes(parameters(policy), parameters(ppm)))
             drawn = self._drawn(number)
             write_json(path, record | _cost(made, drawn) | {"searches": {"data": made} | searches})
@@ -87,9 +96,8 @@ class Results:
         fixed = self._run.round(0) / "evaluation" / "probe"
         pool = {p.id: p for p in self._stages.source.held_out("probe", self._stages.recipe.evaluation.probe)}
         if pool:
-            scored = await self._stages.score(
-                number, fixed, self._run.round(number) / "evaluation" / "probe-scores", ppm
-            )
+            scores = self._run.round(number) / "evaluation" / "probe-scores"
+            scored = await self._stages.score(fixed, scores, ppm)
             record["probe_auc"] = step_auc(read_forest(scored), pool, truths)
             record["pair_accuracy"] = pair_accuracy(read_forest(scored), self._stages.format, self._pairs)
         return record
@@ -97,9 +105,10 @@ class Results:
     def _tell(self, number: int, record: dict[str, Any]) -> None:
         """Has the cards of the round's models say what they are worth, and how they were made."""
         command = f"ponderosa evolve {self._run.path / RECIPE} --out OTHER"
+        recipe = self._run.recipe
         for model in self._models(number):
             rates = _rates((record.get("ppm") or {}) if model.name == "ppm" else record)
-            tell(model, recipe=self._run.recipe.name, round=number, scores=rates, command=command)
+            tell(model, recipe=recipe.name, round=number, scores=rates, command=command, format=recipe.format)
 
     def _models(self, number: int) -> list[Path]:
         return sorted(path.parent for path in self._run.round(number).glob(f"*/{RECORD}"))

@@ -243,5 +243,6 @@ def read_json(path: Path) -> Any:
 
 def rounds(run: Path) -> list[Path]:
     """The folders of a run's rounds that have a policy, in order."""
-    found = {int(path.parent.name.removeprefix("round-")): path.parent for path in run.glob("round-*/policy")}
+    numbers = ((path.parent.name.removeprefix("round-"), path.parent) for path in run.glob("round-*/policy"))
+    found = {int(number): folder for number, folder in numbers if number.isdecimal()}
     return [found[number] for number in sorted(found)]

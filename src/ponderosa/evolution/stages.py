@@ -159,15 +159,14 @@ class Stages:
                 for shard in work
             ]
 
-    async def score(self, number: int, forest: Path, out: Path, reward: str) -> Path:
+    async def score(self, forest: Path, out: Path, reward: str) -> Path:
         """Scores the steps of a forest's trees anew, into the folder `out`."""
         work = [
             Shard(None, "score", problems=str(file), out=str(out / file.name), reward=reward, format=self.recipe.format)
             for file in sorted(forest.glob("shard-*.parquet"))
         ]
-        with self.run.timed(number, "evaluation"):
-            async with self._served(work) as served:
-                await self._pool.run(served)
+        async with self._served(work) as served:
+            await self._pool.run(served)
         return out
 
     def fresh(self, number: int) -> list[Problem]:

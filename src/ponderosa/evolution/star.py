@@ -64,7 +64,7 @@ async def evolve(run: Run[STaR], observer: Observer) -> dict[str, Any]:
             policy = await stages.train(
                 number, "policy", start=stages.base, rows=rows, settings=grown(recipe.sft, recipe.growth, number)
             )
-            await results.of_round(number, forests, reasoner, policy)
+            await results.of_round(number, forests[:1], reasoner, policy, told=forests[1:])
         return results.finish(policy, None)
 
 

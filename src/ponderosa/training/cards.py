@@ -1,12 +1,13 @@
 """Model cards: what a checkpoint is, how it was made, what it is worth, how to use it."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ponderosa.core import CodeFormat, PonderosaError
+from ponderosa.core import FORMATS, CodeFormat, PonderosaError, make_format
 from ponderosa.core.card import CARD, card
 from ponderosa.forest.parquet import atomic
 from ponderosa.training.checkpoint import RECORD, read_record
@@ -37,6 +38,13 @@ class Model:
     measured: Sequence[Sequence[str]] = ()
     """A table: its columns' names, the first of them empty, and its rows."""
 
+    @property
+    def format(self) -> str:
+        """The name of the format of its steps, as far as is known."""
+        record, recipe = self.record, self.recipe or {}
+        told = record.get("run", {}).get("format") or record.get("task", {}).get("format") or recipe.get("format")
+        return told if told in FORMATS else "rstar"
+
     @classmethod
     def of(cls, folder: Path, **known: Any) -> "Model":
         """What is known of the checkpoint in a folder, and more. Raises `PonderosaError` if it is none."""
@@ -58,33 +66,45 @@ class Model:
 
 
 def write_card(folder: Path, name: str | None = None) -> None:
-    """Writes the card of the checkpoint in `folder`, which may be on its way to the folder `name`."""
-    (folder / CARD).write_text(model_card(Model.of(folder, name=name or str(folder))), encoding="utf-8")
+    """Writes the card of the checkpoint in `folder`, which may be on its way to the folder `name`; the record of its
+    training, if it has one, knows the card by a digest.
+    """
+    text = model_card(Model.of(folder, name=name or str(folder)))
+    (folder / CARD).write_text(text, encoding="utf-8")
+    if (folder / RECORD).exists():
+        _write_record(folder, read_record(folder) | {"card": _digest(text)})
 
 
 def tell(folder: Path, **run: Any) -> None:
     """Adds to the record of a checkpoint, and to its card, what a run knows of it by now.
 
-    That is `recipe` (its name), `round`, `command`, and `scores`: a rate, as of `percent`, by the name of each method.
-    Without a record, as where a user's own training made it, nothing happens.
+    That is `recipe` (its name), `round`, `command`, the step `format`, and `scores`: a rate, as of `percent`, by the
+    name of each method. Without a record, as where a user's own training made it, nothing happens.
     """
     if not (folder / RECORD).exists():
         return
     record = read_record(folder)
-    record["run"] = record.get("run", {}) | run
-    text = json.dumps(record, indent=2) + "\n"
-    if text != (folder / RECORD).read_text(encoding="utf-8"):
-        with atomic(folder / RECORD) as part:
-            part.write_text(text, encoding="utf-8")
+    known = record.get("run", {})
+    if known | run != known:
+        _write_record(folder, record | {"run": known | run})
         write_card(folder)
+
+
+def _write_record(folder: Path, record: Mapping[str, Any]) -> None:
+    with atomic(folder / RECORD) as part:
+        part.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
 def written_here(folder: Path) -> bool:
     """Is the card of the checkpoint in `folder` the one that was written here, and not a person's own?"""
     try:
-        return (folder / CARD).read_text(encoding="utf-8") == model_card(Model.of(folder))
-    except OSError:
+        return read_record(folder).get("card") == _digest((folder / CARD).read_text(encoding="utf-8"))
+    except (OSError, PonderosaError):
         return False
+
+
+def _digest(card: str) -> str:
+    return hashlib.sha256(card.encode()).hexdigest()
 
 
 def model_card(model: Model) -> str:
@@ -97,9 +117,16 @@ def model_card(model: Model) -> str:
         "datasets": [model.data] if model.data else None,
         "tags": ["ponderosa", "rstar-math", "math", "reasoning"] + (["reward-model"] if model.values else []),
     }
-    about = (_VALUES if model.values else _POLICY).format(scale=model.scale)
+    format = make_format(model.format)
+    code = isinstance(format, CodeFormat)
+    steps = _CODE_STEPS if code else f"Its steps are written in Ponderosa's format `{model.format}`."
+    about = (_VALUES if model.values else _POLICY).format(scale=model.scale, steps=steps)
+    stops = " or ".join(f"`{json.dumps(stop)[1:-1]}`" for stop in format.step_stops)
     use = (_USE_VALUES if model.values else _USE_POLICY).format(
-        name=model.name, prompt=CodeFormat().render("QUESTION").text, scale=model.scale
+        name=model.name,
+        prompt=format.render("QUESTION").text,
+        scale=model.scale,
+        writes=_CODE_WRITES if code else f"It continues this prompt; a step ends with {stops}",
     )
     sections = [f"# {model.name.rstrip('/').rpartition('/')[2]}", about, *_made(model), *_measured(model), use]
     if model.recipe:
@@ -169,9 +196,10 @@ def _json(value: Any) -> str:
 
 
 _POLICY = f"""
-A policy of {_PAPER}'s self-evolution. It solves a problem in steps, each a thought with the Python code for it, and
-gives the answer in a box once the code has run.
+A policy, made to solve problems in steps, as {_PAPER} has them. {{steps}}
 """
+_CODE_STEPS = """Each is a thought with the Python code for it, and the
+answer follows in a box once the code has run."""
 
 _VALUES = f"""
 A reward model of {_PAPER}'s kind, its process preference model (PPM) or another in the place of it: it values
@@ -194,13 +222,15 @@ tokenizer = AutoTokenizer.from_pretrained("{name}")
 model = AutoModelForCausalLM.from_pretrained("{name}")
 ```
 
-It continues this prompt, up to `<end_of_code>` or `<end_of_answer>`; the output of the code follows as
-`<output>...<end_of_output>`:
+{writes}:
 
 ```
 {prompt}
 ```
 """
+
+_CODE_WRITES = """It continues this prompt, up to `<end_of_code>` or `<end_of_answer>`; the code's output follows as
+`<output>...<end_of_output>`"""
 
 _USE_VALUES = """
 ## Use

@@ -31,7 +31,8 @@ class DistillationSettings(FitSettings):
 
     `beta` is GKD's: 0 is the forward divergence KL(teacher | student), which covers all that the teacher might write, 1
     the reverse one, which keeps to what it would, and between them are the generalised Jensen-Shannon divergences. Both
-    models' logits are divided by `softness` first. `batch_size` counts trajectories.
+    models' logits are divided by `softness` first. `batch_size` counts trajectories. What fills no batch is left out of
+    an epoch, other trajectories of each; where there are fewer than a batch holds, some stand in it more than once.
     """
 
     beta: float = Field(0.0, ge=0, le=1)
@@ -42,7 +43,7 @@ class OnPolicySettings(DistillationSettings):
     """How to learn the teacher's distributions where the student gets to by itself, at most `max_rows` texts at a time.
 
     Each step the student solves `batch_size` problems once, as `rollout` says, so that `epochs` count passes over the
-    problems.
+    problems, but for what fills no batch.
     """
 
     epochs: float = Field(1, gt=0)

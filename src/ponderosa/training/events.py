@@ -37,7 +37,7 @@ class Told:
         while not self.done and (line := await stream.readline()):
             try:
                 event, value = json.loads(line)
-            except ValueError:
+            except (TypeError, ValueError):
                 continue  # a launcher, or a library, talks to itself
             match event:
                 case "progress" if self._on_progress:

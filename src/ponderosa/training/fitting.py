@@ -24,7 +24,7 @@ from ponderosa.training.batches import begin_epoch
 from ponderosa.training.checkpoint import metrics_of
 from ponderosa.training.environment import is_main, world_size
 from ponderosa.training.fitted import Fitted
-from ponderosa.training.settings import FitSettings, HeldOutSettings, OnProgress, Progress
+from ponderosa.training.settings import Evaluation, FitSettings, HeldOutSettings, OnProgress, Progress
 from ponderosa.training.states import States
 
 
@@ -78,16 +78,15 @@ class _Watch(TrainerCallback):
     TRL logs the tokens so far as `num_tokens`.
     """
 
-    def __init__(self, on_progress: OnProgress | None, trainer: Trainer) -> None:
+    def __init__(self, on_progress: OnProgress | None, trainer: Fitted) -> None:
         self.on_progress = on_progress if is_main() else None
         self.trainer = trainer
         self.tokens = 0
         self.began = (time.monotonic(), 0, 0)  # when, at which step, after how many tokens
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        if isinstance(self.trainer, Fitted):
-            self.trainer.goes_on()
-            self.tokens = self.trainer._total_train_tokens
+        self.trainer.goes_on()
+        self.tokens = self.trainer._total_train_tokens
         self.began = (time.monotonic(), state.global_step, self.tokens)
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
@@ -137,12 +136,31 @@ class _EvaluateAtEnd(TrainerCallback):
         return control
 
 
-def fit(trainer: Trainer, on_progress: OnProgress | None) -> Fit:
+class _EarlyStopping(EarlyStoppingCallback):
+    """Goes on with the count of a training whose state was loaded."""
+
+    def __init__(self, trainer: Fitted, settings: HeldOutSettings) -> None:
+        super().__init__(early_stopping_patience=settings.patience)
+        self.trainer = trainer
+        self.by = settings.select_by
+
+    def on_train_begin(self, *given: Any, **more: Any) -> None:
+        super().on_train_begin(*given, **more)  # type: ignore[no-untyped-call]
+        self.early_stopping_patience_counter = since_best(self.trainer.evaluations, self.by)
+
+
+def since_best(evaluations: Sequence[Evaluation], by: str) -> int:
+    """How many evaluations there are after the best one, the first of several."""
+    values = [evaluation.accuracy if by == "accuracy" else -evaluation.loss for evaluation in evaluations]
+    return len(values) - 1 - values.index(max(values)) if values else 0
+
+
+def fit(trainer: Fitted, on_progress: OnProgress | None) -> Fit:
     """Runs `trainer` to its end, from the last state that one like it saved in its folder.
 
     Weights are then those that are kept. Raises `PonderosaError` when the loss diverges.
     """
-    settings: FitSettings = getattr(trainer, "settings", FitSettings())
+    settings = trainer.settings
     watch = _Watch(on_progress, trainer)
     states = States(trainer, settings)
     trainer.add_callback(watch)
@@ -150,7 +168,7 @@ def fit(trainer: Trainer, on_progress: OnProgress | None) -> Fit:
     if isinstance(settings, HeldOutSettings) and trainer.eval_dataset is not None:
         trainer.add_callback(_EvaluateAtEnd())
         if settings.patience:
-            trainer.add_callback(EarlyStoppingCallback(early_stopping_patience=settings.patience))
+            trainer.add_callback(_EarlyStopping(trainer, settings))
     trainer.add_callback(states)
     writer = _tensorboard(trainer) if is_main() and "tensorboard" in reporters(settings) else None
     try:

@@ -1,7 +1,9 @@
 """In which language is a text written? By words, as a reward for language consistency asks."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+from ponderosa.core import PonderosaError
 
 _NOT_WORDS = re.compile(r"\\[A-Za-z]+|\$[^$]*\$|`[^`]*`|https?://\S+")
 """Commands and formulas of LaTeX, code, addresses: in no language."""
@@ -36,8 +38,10 @@ def likeliest(line: str, among: Sequence[str]) -> str:
     return max(dict.fromkeys(among), key=lambda language: scores[language])
 
 
-def known_languages() -> list[str]:
-    """The codes of all languages that can be told."""
+def check_languages(codes: Iterable[str]) -> None:
+    """Raises `PonderosaError` for the code of a language that cannot be told."""
     import py3langid
 
-    return sorted(language for language, _ in py3langid.rank("the"))
+    known = sorted(language for language, _ in py3langid.rank("the"))
+    if unknown := sorted(set(codes) - set(known)):
+        raise PonderosaError(f"language `{unknown[0]}` is not known; codes are {', '.join(known)}")

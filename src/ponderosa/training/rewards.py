@@ -26,7 +26,7 @@ from ponderosa.core import (
     find_attribute,
 )
 from ponderosa.search.concurrent import together
-from ponderosa.training.languages import known_languages, language_share
+from ponderosa.training.languages import check_languages, language_share
 from ponderosa.training.rollouts import Rollout
 
 Mark = Callable[[Sequence[Rollout]], Awaitable[list[float | None]]]
@@ -208,8 +208,7 @@ def _language(entry: LanguageReward, means: Means) -> Mark:
         share, options = find_attribute(entry.share)
     else:
         share, options = language_share, {"among": entry.among}
-        if unknown := sorted({entry.language, *entry.among} - set(known_languages())):
-            raise PonderosaError(f"language `{unknown[0]}` is not known; codes are {', '.join(known_languages())}")
+        check_languages((entry.language, *entry.among))
     tags = TAGS.get(means.format_name)
 
     async def mark_all(rollouts: Sequence[Rollout]) -> list[float | None]:

@@ -34,10 +34,11 @@ class FitSettings(BaseModel):
     """How to fit a model to rows. The defaults are those of rStar-Math's policy training (arXiv 2501.04519, appendix).
 
     Training ends after `epochs`, or after `max_steps` steps if that is fewer (0: no limit). `batch_size` counts the
-    rows of one optimiser step over all processes, `micro_batch_size` those of one forward pass of one process: lower it
-    when memory runs out. Rows longer than `max_length` tokens are left out and counted. `optimizer` "muon"
-    orthogonalises the updates of the blocks' matrices (at `muon_learning_rate`) and leaves the rest to AdamW (at
-    `learning_rate`). `warmup` is a share of all steps.
+    rows of one optimiser step over all processes, `micro_batch_size` the most of one forward pass of one process: lower
+    it when memory runs out. Where they and the processes do not divide evenly, a step has a few rows more or fewer.
+    Rows longer than `max_length` tokens are left out and counted. `optimizer` "muon" orthogonalises the updates of the
+    blocks' matrices (at `muon_learning_rate`) and leaves the rest to AdamW (at `learning_rate`). `warmup` is a share of
+    all steps.
     `precision` is what the forward and backward passes compute in, "auto" bfloat16 where the device has instructions
     for it; weights and optimiser states are 32 bits wide. `save_precision` is that of the checkpoint. `attention` is
     transformers' name of an implementation: on a CPU "eager" is the fastest for rows of some hundred tokens, though

@@ -87,7 +87,7 @@ def train_sft(
     of_sequences = settings.model_copy(update={"batch_size": batch})
 
     also = {"held_out": files} if (files := files_of(held_out)) else {}
-    going_on = identify("sft", base, [*given, *judges], settings.identity, seed)
+    going_on = identify("sft", base, [len(given), *given, *judges], settings.identity, seed)
     staged = staging(out, main=environment.is_main(), going_on=going_on)
     with environment.training_environment(settings, base), staged as stage:
         arguments = trainer_arguments(of_sequences, seed, stage.scratch)
