@@ -6,22 +6,29 @@ import pytest
 
 from ponderosa.core import CodeFormat, Completion, Ended, PonderosaError, StepKind, make_format, split_options
 from ponderosa.core.format import ASSISTANT, END_OF_ANSWER, END_OF_CODE, END_OF_STEP, USER
-from ponderosa.evolution.loops import load_recipe, parse_recipe
+from ponderosa.evolution.loops import LOOPS, load_recipe, parse_recipe
 from ponderosa.evolution.rstar_math import RStarMath
 from ponderosa.evolution.settings import differences, own_folder
 from ponderosa.problems import BENCHMARKS
 from ponderosa.problems.loading import OPTIONS
 from ponderosa.search import SEARCHES
 
-RECIPES = sorted(Path(__file__).parents[2].glob("recipes/*.yaml"))
+FOLDER = Path(__file__).parents[2] / "recipes"
+RECIPES = sorted([*FOLDER.glob("*.yaml"), *(path for loop in LOOPS for path in FOLDER.glob(f"{loop}/*.yaml"))])
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def called(path: Path) -> str:
+    return "-".join(path.relative_to(FOLDER).with_suffix("").parts)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=called)
 def test_every_recipe_is_valid(path: Path) -> None:
-    assert load_recipe(path).name == path.stem
+    recipe = load_recipe(path)
+    assert recipe.name == called(path)
+    assert path.parent in (FOLDER, FOLDER / recipe.loop)
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", RECIPES, ids=called)
 def test_every_search_of_a_recipe_and_every_name_of_problems_is_known(path: Path) -> None:
     recipe = load_recipe(path)
     SEARCHES["mcts"].check(recipe.search, make_format("rstar"))
@@ -31,7 +38,7 @@ def test_every_search_of_a_recipe_and_every_name_of_problems_is_known(path: Path
         assert set(options) <= set(OPTIONS)
 
 
-@pytest.mark.parametrize("path", [p for p in RECIPES if load_recipe(p).few_shot], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [p for p in RECIPES if load_recipe(p).few_shot], ids=called)
 def test_the_examples_of_a_recipe_are_in_the_step_format_and_print_what_they_say(path: Path) -> None:
     """Each is a question as the format renders it, and steps that it parses, with the output of their program."""
     format, examples = CodeFormat(), load_recipe(path).few_shot
@@ -138,7 +145,7 @@ def test_what_is_left_out_of_a_section_is_as_the_loop_has_it(loop: str, name: st
 
 @pytest.mark.parametrize(
     ("name", "folder"),
-    [("sapling", "sapling"), ("star/sapling", "star-sapling"), (str(RECIPES[0]), RECIPES[0].stem)],
+    [("sapling", "sapling"), ("star/sapling", "star-sapling"), (str(FOLDER / "sapling-quick.yaml"), "sapling-quick")],
 )
 def test_runs_of_two_bundled_recipes_do_not_share_a_folder(name: str, folder: str) -> None:
     assert own_folder(name) == Path("runs") / folder

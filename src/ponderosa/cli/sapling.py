@@ -69,7 +69,7 @@ def pretrain(
     tokens
         How many tokens the model reads; all of them fresh.
     size
-        The model's shape: tiny, small, base, large or huge (docs/sapling.md has their parameters).
+        The model's shape: tiny, small, base, medium, large or huge (docs/sapling.md has their parameters).
     corpus
         What it reads: code, or polyglot (several dialects in two languages).
     tokenizer
