@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from ponderosa.evaluation.statistics import (
     Estimate,
     auc,
-    mcnemar,
     mean_of_rates,
     paired_difference,
     pass_at_k,
@@ -121,17 +120,6 @@ def test_pairing_cancels_the_difficulty_that_problems_share() -> None:
 def test_results_of_other_problems_are_refused() -> None:
     with pytest.raises(ValueError, match="not of the same problems"):
         paired_difference([1.0], [1.0, 0.0])
-    with pytest.raises(ValueError, match="zip"):
-        mcnemar([True], [True, False])
-
-
-def test_mcnemars_p_value_is_that_of_fair_coins() -> None:
-    both = [(True, True)] * 5 + [(False, False)] * 5
-    pairs = both + [(False, True)] * 9 + [(True, False)]
-    # Of ten coins one or none, or nine or ten: 2 · (1 + 10) / 2^10.
-    assert mcnemar(*zip(*pairs, strict=True)) == pytest.approx(22 / 1024)
-    assert mcnemar(*zip(*both, strict=True)) == 1
-    assert mcnemar([True, False], [False, True]) == 1
 
 
 @given(st.integers(1, 9).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(1, n))))

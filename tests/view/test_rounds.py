@@ -1,8 +1,5 @@
-import json
-
 import pytest
 
-from ponderosa.core import PonderosaError
 from ponderosa.view.rounds import (
     Rate,
     against_majority,
@@ -13,7 +10,6 @@ from ponderosa.view.rounds import (
     methods,
     paired_gain,
     parts,
-    read_results,
     series,
     totals,
 )
@@ -95,20 +91,3 @@ def test_methods_are_compared_to_a_majority_at_equal_tokens(results):
 
 def test_nested_keys_through_null_give_none(results):
     assert series(results, "ppm", "auc") == [None, Rate(0.86, 0.85, 0.87, 3000)]
-
-
-@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"rounds": null}'])
-def test_an_unreadable_file_is_an_error_that_names_it(tmp_path, text):
-    (tmp_path / "results.json").write_text(text)
-    with pytest.raises(PonderosaError, match=r"results\.json"):
-        read_results(tmp_path)
-
-
-def test_a_run_without_results_says_what_to_do(tmp_path):
-    with pytest.raises(PonderosaError, match="has a round of this run been finished"):
-        read_results(tmp_path)
-
-
-def test_results_are_read_as_they_were_written(tmp_path, results):
-    (tmp_path / "results.json").write_text(json.dumps(results))
-    assert read_results(tmp_path) == results

@@ -12,7 +12,8 @@ from typing import Any
 
 from ponderosa.core import Tree
 from ponderosa.evaluation.accounting import Sizes
-from ponderosa.evaluation.metrics import Accuracy, Sampled, best_of, majority, pass_at, weighted_vote
+from ponderosa.evaluation.choices import AGGREGATED
+from ponderosa.evaluation.metrics import Accuracy, Sampled, majority, pass_at
 from ponderosa.evaluation.statistics import Estimate, paired_difference
 from ponderosa.search import AGGREGATIONS
 
@@ -94,7 +95,7 @@ def sample_points(
         scored = Cost(base.tokens, cost.prompt, cost.rewarded * share)
         points += [Point("majority", k, base, plain), Point("pass", k, pass_at(sampled, k), plain)]
         if rewarded:
-            for name, metric in (("best_of_n", best_of), ("weighted", weighted_vote)):
+            for name, metric in AGGREGATED.items():
                 how = choices.get(name, "last")
                 points.append(Point(name, k, metric(sampled, k, how), scored, how))
     return points
@@ -108,7 +109,7 @@ def by_aggregation(sampled: Sequence[Sampled], budgets: Sequence[int]) -> list[d
     lucky too.
     """
     rows = []
-    for name, metric in (("best_of_n", best_of), ("weighted", weighted_vote)):
+    for name, metric in AGGREGATED.items():
         for how in AGGREGATIONS:
             found = [metric(sampled, k, how) for k in sorted(budgets)]
             best = max(found, key=lambda accuracy: accuracy.estimate.value)

@@ -131,19 +131,6 @@ def _by_seed(rates: Sequence[Sequence[float]]) -> Vector:
     return np.asarray(rates, float)
 
 
-def mcnemar(before: Sequence[bool], after: Sequence[bool]) -> float:
-    """The two-sided exact p-value that two methods are right equally often on the same problems (McNemar 1947).
-
-    Only problems on which they differ speak: under the null hypothesis each is won by either with probability 1/2.
-    Raises ValueError if the lengths differ.
-    """
-    gained = sum(b and not a for a, b in zip(before, after, strict=True))
-    lost = sum(a and not b for a, b in zip(before, after, strict=True))
-    n = gained + lost
-    tail = sum(comb(n, i) for i in range(min(gained, lost) + 1))
-    return min(1.0, float(2 * tail / 2**n))
-
-
 def pass_at_k(n: int, correct: int, k: int) -> float:
     """The probability that at least one of k samples is right, unbiased from n of which `correct` are.
 

@@ -1,6 +1,6 @@
 """What a round is worth: coverage, held-out accuracy by method, and how good its PPM and its data are."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -87,26 +87,26 @@ async def measure(stages: Stages, evaluation: Evaluation, ppm: str | None) -> di
         grading = grader.summary()
     by_name: dict[str, Accuracy] = {}
     chosen: dict[str, dict[str, Any]] = {}
-    on_dev: dict[str, float] = {}
+    on_dev: dict[str, Accuracy] = {}
     if greedy:
         by_name["greedy"] = metrics.greedy(greedy)
-        on_dev["greedy"] = metrics.greedy(dev_greedy).estimate.value if dev else 0.0
     if samples:
         by_name["majority"] = metrics.majority(samples, k)
-        on_dev["majority"] = metrics.majority(dev, k).estimate.value if dev else 0.0
+    if dev:
+        on_dev |= {"greedy": metrics.greedy(dev_greedy), "majority": metrics.majority(dev, k)}
     if samples and ppm is not None:
         aggregations = best_aggregations(dev, k) if dev else dict.fromkeys(AGGREGATED, "last")
         for name, metric in AGGREGATED.items():
-            aggregation = aggregations[name]
-            by_name[name] = metric(samples, k, aggregation)
-            chosen[name] = {"aggregation": aggregation}
-            on_dev[name] = metric(dev, k, aggregation).estimate.value if dev else 0.0
+            by_name[name] = metric(samples, k, aggregations[name])
+            chosen[name] = {"aggregation": aggregations[name]}
+            if dev:
+                on_dev[name] = metric(dev, k, aggregations[name])
     if trees:
-        by = {rule: rate.estimate.value for rule, rate in dev_trees.items()} or {TREE_RULES[0]: 0.0}
-        rule = max(by, key=lambda r: by[r])
+        rule = max(TREE_RULES, key=lambda rule: dev_trees[rule].estimate.value if dev_trees else 0.0)
         by_name["mcts"] = trees[rule]
         chosen["mcts"] = {"rollouts": stages.recipe.evaluation.rollouts, "answer": rule}
-        on_dev["mcts"] = by[rule]
+        if dev_trees:
+            on_dev["mcts"] = dev_trees[rule]
     sampled = {"majority", "best_of_n", "weighted"}
     record: dict[str, Any] = {
         name: _entry(by_name[name], k if name in sampled else None) | chosen.get(name, {}) if name in by_name else None
@@ -121,9 +121,10 @@ async def measure(stages: Stages, evaluation: Evaluation, ppm: str | None) -> di
         for name in ("best_of_n", "weighted", "mcts")
         if name in by_name and samples
     }
-    if dev and on_dev:
-        best = max(on_dev, key=lambda name: on_dev[name])
-        record["best"] = {"method": best, "dev": on_dev} | record[best]
+    values = {name: accuracy.estimate.value for name, accuracy in on_dev.items() if name in by_name}
+    if values:
+        best = max(values, key=lambda name: values[name])
+        record["best"] = {"method": best, "dev": values} | record[best]
     return record
 
 
@@ -184,9 +185,9 @@ def reflection_counts(trees: Iterable[Tree], model: str, examples: int = 2) -> d
     return count.to_json() | {"share": share, "model": model}
 
 
-def greedy_rates(record: dict[str, Any]) -> list[float]:
-    """The greedy result of each problem of a round's entry; empty if it was not evaluated."""
-    return [float(right) for right in (record.get("greedy") or {}).get("right", "")]
+def rates_of(record: Mapping[str, Any], method: str = "greedy") -> list[float]:
+    """A method's result on each problem, in a round's entry; empty if it was not evaluated."""
+    return [float(right) for right in (record.get(method) or {}).get("right", "")]
 
 
 def _entry(accuracy: Accuracy, k: int | None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from ponderosa.core import PonderosaError
 from ponderosa.evaluation import statistics
+from ponderosa.evolution.evaluation import rates_of
 from ponderosa.evolution.studies import Comparison, Side, Study
 
 Results = Mapping[str, Any]
@@ -28,7 +29,7 @@ def _rounds(results: Sequence[Results]) -> int:
 
 def _round(results: Sequence[Results], place: int) -> dict[str, Any]:
     """The entry at that place over all seeds: greedy accuracy, and tokens generated and trained on up to it (means)."""
-    right = [_right(one["rounds"][place], "greedy") for one in results]
+    right = [rates_of(one["rounds"][place]) for one in results]
     number = results[0]["rounds"][place]["round"]
     greedy = asdict(statistics.pooled_mean(right)) if all(right) else None
     return {"round": number, "greedy": greedy} | _cost(results, number)
@@ -80,7 +81,7 @@ def _difference(before: Sequence[Sequence[float]], after: Sequence[Sequence[floa
 
 
 def _rates(side: Side, results: Sequence[Results]) -> list[list[float]]:
-    rates = [_right(_record(side, one), side.method) for one in results]
+    rates = [rates_of(_record(side, one), side.method) for one in results]
     if not all(rates):
         raise PonderosaError(f"{side.variant} was not evaluated by {side.method}: see the `evaluation` of its recipe")
     return rates
@@ -93,10 +94,6 @@ def _record(side: Side, results: Results) -> Mapping[str, Any]:
         raise PonderosaError(f"{side.variant} has no round {number}, only {', '.join(map(str, records))}")
     record: Mapping[str, Any] = records[number]
     return record
-
-
-def _right(record: Mapping[str, Any], method: str) -> list[float]:
-    return [float(right) for right in (record.get(method) or {}).get("right", "")]
 
 
 def _tokens(side: Side, results: Sequence[Results]) -> float:

@@ -13,8 +13,8 @@ from ponderosa.evolution.evaluation import (
     Evaluation,
     coverage,
     data_quality,
-    greedy_rates,
     measure,
+    rates_of,
     reflection_counts,
     search_held_out,
 )
@@ -148,7 +148,7 @@ class Results:
 
     def _gains(self, rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """The paired differences in greedy accuracy of the last round to the base, and of each to the one before."""
-        rates = [greedy_rates(record) for record in rounds]
+        rates = [rates_of(record) for record in rounds]
         if len(rates) < 2 or not all(rates):
             return {}
         n = min(map(len, rates))  # a round that was taken over from another run may have been measured on more

@@ -1,12 +1,8 @@
 """Reads the rounds of a run's `results.json`, in which any value may be null."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-from ponderosa.core import PonderosaError
 
 Results = Mapping[str, Any]
 """A run's results: `rounds`, round 0 being the base, and what is known of the run as a whole."""
@@ -58,20 +54,6 @@ class Rate:
         if self.low is None or self.high is None:
             return ""
         return f"{100 * self.low:.1f}-{100 * self.high:.1f}"
-
-
-def read_results(run: Path) -> Results:
-    """The results of a run. Raises `PonderosaError` if they cannot be read."""
-    path = run / "results.json"
-    try:
-        results = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise PonderosaError(f"{path} does not exist: has a round of this run been finished?") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise PonderosaError(f"{path} cannot be read: {error}") from error
-    if not isinstance(results, dict) or not isinstance(results.get("rounds"), list):
-        raise PonderosaError(f"{path} holds no list of rounds: it was not written by `ponderosa evolve`")
-    return results
 
 
 def label(record: Mapping[str, Any]) -> str:
