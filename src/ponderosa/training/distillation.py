@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 from ponderosa.core import PonderosaError, Problem, make_format
 from ponderosa.forest import SFTRow
 from ponderosa.training.checkpoint import identify, making, staging, stamped
-from ponderosa.training.encoding import encode_prompts, encode_responses
+from ponderosa.training.encoding import encode_prompts, encode_rows
 from ponderosa.training.grpo import RolloutSettings, Task, plain, problems_of
 from ponderosa.training.rows import Rows, read_rows
 from ponderosa.training.settings import FitReport, FitSettings, OnProgress
@@ -97,13 +97,11 @@ def train_distillation(
         raise PonderosaError("there are no trajectories to distil: no problem was solved; search more")
     tokenizer = environment.load_tokenizer(student)
     check_teacher(student, teacher, [row["prompt"] + row["response"] for row in data[:100]])
-    told = [row for row in data if row["response"].strip()]
-    encoded = encode_responses(tokenizer, [row["prompt"] for row in told], [row["response"] for row in told])
-    kept = [one for one in encoded if len(one[0]) <= settings.max_length]
-    if not kept:
+    encoded = encode_rows(tokenizer, data, settings.max_length)
+    if not encoded.kept:
         raise PonderosaError(
-            f"there is no trajectory to distil: of {len(data)}, {len(data) - len(told)} have no response and "
-            f"{len(encoded)} exceed `max_length` {settings.max_length}; raise it, or give other rows"
+            f"there is no trajectory to distil: of {len(data)}, {encoded.empty} have no response and "
+            f"{encoded.too_long} exceed `max_length` {settings.max_length}; raise it, or give other rows"
         )
     return _teach(
         student,
@@ -113,9 +111,9 @@ def train_distillation(
         seed,
         on_progress,
         tokenizer=tokenizer,
-        texts=GivenTexts(kept),
-        too_long=len(encoded) - len(kept),
-        empty=len(data) - len(told),
+        texts=GivenTexts(encoded.kept),
+        too_long=encoded.too_long,
+        empty=encoded.empty,
         going_on=identify("distillation", student, [*stamped(teacher), *data], settings.identity, seed),
         record=partial(making, "distillation", student, rows, settings, seed, teacher=str(teacher)),
     )

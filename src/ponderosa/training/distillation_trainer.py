@@ -6,22 +6,15 @@ that somebody else wrote, and for solutions with executions on the way: only whe
 
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import torch
 from accelerate.utils import gather_object
-from transformers import PreTrainedModel
 from trl.trainer.distillation_config import DistillationConfig
 from trl.trainer.distillation_trainer import DistillationTrainer
 
-from ponderosa.core import BackendError, Policy, PonderosaError, Problem, derive_seed, make_format
-from ponderosa.execution import ExecutionSettings, make_executor
-from ponderosa.models.loop import LoopThread
-from ponderosa.models.transformers.policy import TransformersPolicy
-from ponderosa.search import SampleSettings
+from ponderosa.core import BackendError, Policy, PonderosaError, Problem
 from ponderosa.search.concurrent import together
 from ponderosa.training.arguments import trainer_arguments
 from ponderosa.training.distillation import DistillationSettings, OnPolicySettings
@@ -29,8 +22,8 @@ from ponderosa.training.encoding import IGNORED
 from ponderosa.training.environment import world_size
 from ponderosa.training.fitted import Fitted, dataset
 from ponderosa.training.grpo import Task
-from ponderosa.training.rollout_source import generating
-from ponderosa.training.rollouts import Rollout, Row, encode, roll_out
+from ponderosa.training.rollout_source import RolloutThread, weights_as_policy
+from ponderosa.training.rollouts import Rollout, Row, encode
 
 
 class Texts(Protocol):
@@ -61,74 +54,41 @@ def _row(ids: list[int], labels: list[int]) -> Row:
     return Row(ids[:start], ids[start:], [int(label != IGNORED) for label in labels[start:]], cut=False)
 
 
-class OwnTexts:
-    """Solutions of problems, which the student writes when they are asked for. A context manager.
-
-    The executor lives in the event loop of one thread, for as long as the training lasts.
-    """
+class OwnTexts(RolloutThread):
+    """Solutions of problems, which the student writes when they are asked for. A context manager."""
 
     def __init__(
         self, problems: Sequence[Problem], settings: OnPolicySettings, task: Task, tokenizer: Any, seed: int
     ) -> None:
+        super().__init__(task, settings.rollout, seed)
         self._problems = problems
         self._settings = settings
-        self._execution = ExecutionSettings.from_json(task.execution) if task.execution else None
-        self._format = make_format(task.format, task.few_shot)
-        self._sampling = SampleSettings(**settings.rollout.model_dump())
         self._tokenizer = tokenizer
-        self._seed = seed
-        self._thread = LoopThread("rollouts")
-        self._stack = AsyncExitStack()
 
     def __len__(self) -> int:
         return len(self._problems)
 
-    def __enter__(self) -> Self:
-        try:
-            self._executor = self._thread.start(self._open()).result()
-        except BaseException:
-            self._thread.close(self._stack.aclose())
-            raise
-        return self
-
-    async def _open(self) -> Any:
-        return await self._stack.enter_async_context(make_executor(self._execution))
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._thread.close(self._stack.aclose())
-
     def rows(self, numbers: Sequence[int], trainer: "TeachingTrainer") -> list[Row]:
         """Raises `PonderosaError` if no solution could be had."""
-        step = trainer.state.global_step
-        model: Any = trainer.accelerator.unwrap_model(trainer.model_wrapped)
-        model = model if isinstance(model, PreTrainedModel) else model.get_base_model()  # adapters are in its layers
-        with generating(model, trainer.args.gradient_checkpointing_kwargs):
-            threads = torch.get_num_threads()
-            policy = TransformersPolicy(model, self._tokenizer, max_rows=self._settings.max_rows, threads=threads)
+        step = trainer.state.global_step + 1
+        with weights_as_policy(trainer, self._tokenizer, self._settings.max_rows) as policy:
             try:
-                place = (self._seed, step, trainer.accelerator.process_index)
-                rollouts = self._thread.start(self._solve(numbers, policy, place)).result()
+                rollouts = self._thread.start(self._solve(numbers, policy, trainer)).result()
             except BackendError as error:
-                raise PonderosaError(f"no solutions at step {step + 1}: {error}") from error
-            finally:
-                policy.close()
+                raise PonderosaError(f"no solutions at step {step}: {error}") from error
         if all(one.failed for one in rollouts):
-            raise PonderosaError(f"no solution at step {step + 1} could be written: {rollouts[0].failed}")
+            raise PonderosaError(f"no solution at step {step} could be written: {rollouts[0].failed}")
         trainer.count(
             generated_tokens=sum(one.tokens for one in rollouts),
             executions=sum(bool(turn.shown) for one in rollouts for turn in one.turns),
         )
         return encode(rollouts, self._tokenizer, self._settings.max_length)
 
-    async def _solve(self, numbers: Sequence[int], policy: Policy, place: Sequence[int]) -> list[Rollout]:
-        async def solve(at: int, problem: Problem) -> Rollout:
-            seed = derive_seed(*place, at, problem.id)
-            found = await roll_out(problem, 1, policy, self._executor, self._format, self._sampling, seed)
-            return found[0]
-
-        return list(await together(solve(at, self._problems[number]) for at, number in enumerate(numbers)))
+    async def _solve(self, numbers: Sequence[int], policy: Policy, trainer: "TeachingTrainer") -> list[Rollout]:
+        found = await together(
+            self._roll(self._problems[number], 1, policy, trainer, at) for at, number in enumerate(numbers)
+        )
+        return [one for (one,) in found]
 
 
 def teaching_config(settings: DistillationSettings, seed: int, scratch: Path) -> DistillationConfig:

@@ -4,7 +4,8 @@ Prompts, responses and the executor's outputs are tokenised apart, so that what 
 Calls to the tokenizer are few and large: one call a row would cost more than training a small model on it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ponderosa.core import EXECUTED
@@ -52,9 +53,28 @@ def encode_written(tokenizer: Any, texts: Iterable[str]) -> dict[str, tuple[list
     return encoded
 
 
-def encode_responses(
-    tokenizer: Any, prompts: Sequence[str], responses: Sequence[str]
-) -> list[tuple[list[int], list[int]]]:
+Encoded = tuple[list[int], list[int]]
+"""The tokens of a row, and their labels."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedRows:
+    """Rows as tokens, and how many were left out: `too_long`, or `empty` for want of a response."""
+
+    kept: list[Encoded]
+    too_long: int
+    empty: int
+
+
+def encode_rows(tokenizer: Any, rows: Sequence[Mapping[str, str]], max_length: int) -> EncodedRows:
+    """Rows of `prompt` and `response` as `encode_responses` has them, those of at most `max_length` tokens."""
+    told = [row for row in rows if row["response"].strip()]
+    encoded = encode_responses(tokenizer, [row["prompt"] for row in told], [row["response"] for row in told])
+    kept = [row for row in encoded if len(row[0]) <= max_length]
+    return EncodedRows(kept, too_long=len(encoded) - len(kept), empty=len(rows) - len(told))
+
+
+def encode_responses(tokenizer: Any, prompts: Sequence[str], responses: Sequence[str]) -> list[Encoded]:
     """(tokens, labels) of each prompt with its response and the end-of-text token.
 
     Labels are the tokens themselves where the policy wrote them, its end of text included, and `IGNORED` on the prompt

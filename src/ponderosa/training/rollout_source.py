@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from accelerate.utils import gather_object
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, Trainer
 
 from ponderosa.core import (
     BackendError,
@@ -35,7 +35,7 @@ from ponderosa.models.text import first_stop
 from ponderosa.models.transformers.policy import TransformersPolicy
 from ponderosa.search import SampleSettings
 from ponderosa.search.concurrent import together
-from ponderosa.training.grpo import GRPOSettings, Task
+from ponderosa.training.grpo import GRPOSettings, RolloutSettings, Task
 from ponderosa.training.rewards import Mark, Means, make_marks, mark
 from ponderosa.training.rollouts import Rollout, Row, encode, grouped, roll_out
 from ponderosa.training.step_records import TROUBLE, troubles
@@ -44,33 +44,22 @@ if TYPE_CHECKING:
     from ponderosa.training.group_trainer import GroupTrainer
 
 _PATIENCE = 3
-"""Steps in a row of which no rollout may be whole."""
+"""Generations in a row of which no rollout may be whole."""
 
 
-class RolloutSource:
-    """What TRL calls for completions: draws rollouts, rewards them, and counts. A context manager.
-
-    Executor, grader and reward models live in the event loop of one thread, for as long as the training lasts.
+class RolloutThread:
+    """The event loop of a thread, in which rollouts are drawn, with an executor for as long as a training lasts. A
+    context manager.
     """
 
-    def __init__(self, settings: GRPOSettings, task: Task, problems: Sequence[Problem], seed: int) -> None:
-        self._settings = settings
+    def __init__(self, task: Task, rollout: RolloutSettings, seed: int) -> None:
         self._task = task
         self._seed = seed
         self._format = make_format(task.format, task.few_shot)
-        self._problems = {self._format.render(problem.question).text: problem for problem in problems}
-        self._sampling = SampleSettings(**settings.rollout.model_dump())
+        self._sampling = SampleSettings(**rollout.model_dump())
         self._thread = LoopThread("rollouts")
         self._stack = AsyncExitStack()
         self._executor: Executor
-        self._marks: dict[str, Mark]
-        self._means: Means
-        self._barren = 0
-        self._counts: Counter[str] = Counter()
-
-    @property
-    def labels(self) -> list[str]:
-        return [entry.label for entry in self._settings.rewards]
 
     def __enter__(self) -> Self:
         try:
@@ -88,6 +77,47 @@ class RolloutSource:
     async def _open(self) -> None:
         execution = ExecutionSettings.from_json(self._task.execution) if self._task.execution else None
         self._executor = await self._stack.enter_async_context(make_executor(execution))
+
+    async def _roll(self, problem: Problem, n: int, policy: Policy, trainer: Trainer, *place: int) -> list[Rollout]:
+        """Rollouts of a problem, with the seed of this step, this process and this `place` in it."""
+        seed = derive_seed(self._seed, trainer.state.global_step, trainer.accelerator.process_index, *place, problem.id)
+        return await roll_out(problem, n, policy, self._executor, self._format, self._sampling, seed)
+
+
+@contextmanager
+def weights_as_policy(trainer: Trainer, tokenizer: Any, max_rows: int) -> Iterator[TransformersPolicy]:
+    """A policy on the very weights that are trained, as they are now."""
+    model: Any = trainer.accelerator.unwrap_model(trainer.model_wrapped)
+    model = model if isinstance(model, PreTrainedModel) else model.get_base_model()  # adapters are in its layers
+    with _generating(model, trainer.args.gradient_checkpointing_kwargs):
+        policy = TransformersPolicy(model, tokenizer, max_rows=max_rows, threads=torch.get_num_threads())
+        try:
+            yield policy
+        finally:
+            policy.close()
+
+
+class RolloutSource(RolloutThread):
+    """What TRL calls for completions: draws rollouts, rewards them, and counts. A context manager.
+
+    Grader and reward models live in the thread too.
+    """
+
+    def __init__(self, settings: GRPOSettings, task: Task, problems: Sequence[Problem], seed: int) -> None:
+        super().__init__(task, settings.rollout, seed)
+        self._settings = settings
+        self._problems = {self._format.render(problem.question).text: problem for problem in problems}
+        self._marks: dict[str, Mark]
+        self._means: Means
+        self._barren = 0
+        self._counts: Counter[str] = Counter()
+
+    @property
+    def labels(self) -> list[str]:
+        return [entry.label for entry in self._settings.rewards]
+
+    async def _open(self) -> None:
+        await super()._open()
         if self._task.grader is None:
             math = await self._stack.enter_async_context(MathGrader())
             grader: Any = ProblemGrader(math, self._executor)
@@ -137,28 +167,14 @@ class RolloutSource:
 
     def _from_weights(self, groups: Sequence[tuple[str, int]], trainer: "GroupTrainer") -> list[Rollout]:
         """Rollouts by our own engine, on the weights as they are."""
-        model: Any = trainer.accelerator.unwrap_model(trainer.model_wrapped)
-        model = model if isinstance(model, PreTrainedModel) else model.get_base_model()  # adapters are in its layers
-        tokenizer: Any = trainer.processing_class
-        rows, threads = self._settings.generation.max_rows, torch.get_num_threads()
-        with generating(model, trainer.args.gradient_checkpointing_kwargs):
-            policy = TransformersPolicy(model, tokenizer, max_rows=rows, threads=threads)
-            try:
-                return self._thread.start(self._roll_all(groups, policy, trainer)).result()
-            finally:
-                policy.close()
+        with weights_as_policy(trainer, trainer.processing_class, self._settings.generation.max_rows) as policy:
+            return self._thread.start(self._roll_all(groups, policy, trainer)).result()
 
     async def _roll_all(
         self, groups: Sequence[tuple[str, int]], policy: Policy, trainer: "GroupTrainer"
     ) -> list[Rollout]:
-        place = (self._seed, trainer.state.global_step, trainer.accelerator.process_index)
-
-        async def roll(prompt: str, n: int) -> list[Rollout]:
-            problem = self._problems[prompt]
-            seed = derive_seed(*place, problem.id)
-            return await roll_out(problem, n, policy, self._executor, self._format, self._sampling, seed)
-
-        return [one for group in await together(roll(*group) for group in groups) for one in group]
+        rolled = await together(self._roll(self._problems[prompt], n, policy, trainer) for prompt, n in groups)
+        return [one for group in rolled for one in group]
 
     def _from_vllm(
         self, groups: Sequence[tuple[str, int]], prompts: Sequence[str], trainer: "GroupTrainer"
@@ -197,13 +213,13 @@ class RolloutSource:
         if self._barren >= _PATIENCE:
             most = [*troubles(self._counts).most_common(1), ("no verdicts", 0)][0][0]
             raise PonderosaError(
-                f"no rollout of {_PATIENCE} steps in a row could be rewarded ({most}): "
+                f"no rollout of {_PATIENCE} generations in a row could be rewarded ({most}): "
                 "mend the executor or the grader, then run the same command again"
             )
 
 
 @contextmanager
-def generating(model: Any, checkpointing: Any) -> Iterator[None]:
+def _generating(model: Any, checkpointing: Any) -> Iterator[None]:
     """The model as it is for generation: bare of what training wraps it in, and as it was afterwards.
 
     It computes in the precision of its weights, which is at least that of the training.

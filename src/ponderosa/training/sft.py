@@ -1,6 +1,6 @@
 """Supervised fine-tuning of a policy on verified trajectories (rStar-Math, arXiv 2501.04519, section 3.4)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
@@ -12,7 +12,7 @@ from ponderosa.core import PonderosaError
 from ponderosa.forest import SFTRow
 from ponderosa.training.bins import best_fit
 from ponderosa.training.checkpoint import files_of, identify, making, staging
-from ponderosa.training.encoding import encode_responses
+from ponderosa.training.encoding import Encoded, encode_rows
 from ponderosa.training.rows import Rows, read_rows, split
 from ponderosa.training.settings import Evaluation, FitReport, HeldOutSettings, OnProgress
 
@@ -75,7 +75,7 @@ def train_sft(
     train, held = split(given, settings.held_out, itemgetter("prompt"))
     tokenizer = environment.load_tokenizer(base)
     environment.check_policy(base)
-    learned, judged = _encode(tokenizer, train, settings), _encode(tokenizer, [*held, *judges], settings)
+    learned, judged = (encode_rows(tokenizer, some, settings.max_length) for some in (train, [*held, *judges]))
     if not learned.kept:
         raise PonderosaError(
             f"there is no trajectory to train on: of {len(train)}, {learned.empty} have no response and "
@@ -116,24 +116,6 @@ def train_sft(
         if environment.is_main():
             stage.publish(making("sft", base, rows, settings, seed, report, **also))
     return report
-
-
-Encoded = tuple[list[int], list[int]]
-"""The tokens of a row, and their labels."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    kept: list[Encoded]
-    too_long: int
-    empty: int
-
-
-def _encode(tokenizer: Any, rows: Sequence[Mapping[str, str]], settings: SFTSettings) -> _Rows:
-    told = [row for row in rows if row["response"].strip()]
-    encoded = encode_responses(tokenizer, [row["prompt"] for row in told], [row["response"] for row in told])
-    kept = [row for row in encoded if _length(row) <= settings.max_length]
-    return _Rows(kept, too_long=len(encoded) - len(kept), empty=len(rows) - len(told))
 
 
 def _length(row: Encoded) -> int:
