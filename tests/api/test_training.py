@@ -37,7 +37,8 @@ def test_a_kind_and_what_it_takes_are_enough(start: str) -> None:
 
 def test_the_record_of_a_checkpoint_is_a_job(tmp_path: Path, start: str) -> None:
     record = {"kind": "sft", "start": start, "rows": ["r"], "seed": 9, "settings": {"epochs": 3}}
-    (tmp_path / "training.json").write_text(json.dumps(record | {"report": {"steps": 1}, "run": {"round": 2}, "card": "1f"}))
+    more = {"report": {"steps": 1}, "run": {"round": 2}, "card": "1f"}
+    (tmp_path / "training.json").write_text(json.dumps(record | more))
     job, _, _ = load_job(tmp_path / "training.json", out="again")
     assert (job.seed, job.settings.epochs, job.out) == (9, 3, Path("again"))
 
