@@ -62,6 +62,16 @@ def test_a_card_stays_ours_where_its_folder_goes(checkpoint: Path, tmp_path_fact
     moved.rename(checkpoint)
 
 
+def test_a_card_that_a_kill_left_behind_is_written_again(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("ponderosa.training.cards.write_card", lambda folder: None)
+        tell(checkpoint, recipe="demo", round=7)
+    assert "in round 7" not in (checkpoint / "README.md").read_text()
+    tell(checkpoint, recipe="demo", round=7)
+    assert "in round 7" in (checkpoint / "README.md").read_text()
+    assert written_here(checkpoint)
+
+
 def test_a_card_shows_the_prompt_of_the_models_own_format(checkpoint: Path) -> None:
     assert "<end_of_code>" in (checkpoint / "README.md").read_text()
     tell(checkpoint, recipe="demo", round=1, format="think")

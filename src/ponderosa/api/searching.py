@@ -201,8 +201,10 @@ class _Models:
                 "which model? Name one with --model or policy=, a checkpoint or http://host:port; or make the embedded "
                 "one: ponderosa evolve sapling-quick --out runs/demo"
             )
-        policy = base_or(policy) if isinstance(policy, str) else policy
-        run = evolved(policy) if isinstance(policy, str) else None
+        run = None
+        if isinstance(policy, str):
+            policy = base_or(policy)
+            run = evolved(policy)
         if run is not None:
             policy, reward = run.policy, reward or run.ppm
             guided = replace(run.recipe.search, rollouts=run.recipe.evaluation.rollouts)

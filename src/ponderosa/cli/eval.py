@@ -155,8 +155,8 @@ def compare(first: Path, second: Path) -> None:
     before, after = _results(first), _results(second)
     if sorted(before["problems"]) != sorted(after["problems"]):
         raise PonderosaError(f"{first} and {second} are not of the same problems")
-    place = {id: number for number, id in enumerate(before["problems"])}
-    places = [place[id] for id in after["problems"]]
+    numbers = {id: number for number, id in enumerate(before["problems"])}
+    places = [numbers[id] for id in after["problems"]]  # of the second's problems among the first's
     differences = {}
     theirs = {(point["method"], point["budget"]): point for point in after["points"]}
     for point in before["points"]:

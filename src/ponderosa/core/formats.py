@@ -59,7 +59,8 @@ EXECUTED = re.compile(
     rf"(\n?{re.escape(OUTPUT)}.*?{re.escape(END_OF_OUTPUT)}|\n{OUTPUT_FENCE}.*?^{CLOSING_FENCE}\n)",
     re.DOTALL | re.MULTILINE,
 )
-"""What the executor wrote into a text, in the way of any format that shows it: never the policy's to write."""
+"""What the executor wrote into a text, in the way of any format that shows it, as the one group: never the policy's to
+write."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,8 +85,9 @@ def tell(folder: Path, **run: Any) -> None:
         return
     record = read_record(folder)
     known = record.get("run", {})
-    if known | run != known:
-        _write_record(folder, record | {"run": known | run})
+    if known | run != known or "card" not in record:
+        # Without the digest of the old card, so that one which a kill left behind is written again.
+        _write_record(folder, {key: value for key, value in record.items() if key != "card"} | {"run": known | run})
         write_card(folder)
 
 
