@@ -1,4 +1,7 @@
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -75,3 +78,32 @@ def test_a_wrong_job_is_one_line(job: Any, more: dict[str, Any], message: str) -
 def test_a_wrong_setting_is_named(changes: list[str], message: str, start: str) -> None:
     with pytest.raises(PonderosaError, match=message):
         load_job("sft", ["r"], start=start, out="o", changes=changes)
+
+
+def test_a_command_that_is_stopped_by_a_person_or_a_scheduler_goes_on_from_its_last_step(tmp_path: Path) -> None:
+    rows = [{"prompt": f"Is {number} even?", "response": f"{number % 2 == 0}"} for number in range(64)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    settings = ["attention=eager", "batch_size=8", "micro_batch_size=8", "epochs=500", "learning_rate=1e-6"]
+    command = [sys.executable, "-m", "ponderosa", "train", "sft", str(tmp_path / "rows.jsonl"), "--start", "sapling"]
+    command += ["--out", str(tmp_path / "policy"), *(word for one in settings for word in ("--set", f"settings.{one}"))]
+    saved: list[int] = []
+    for kill in (signal.SIGINT, signal.SIGTERM):
+        states = list((tmp_path / ".policy.partial" / "scratch").glob("checkpoint-*"))
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        seen = ""
+        while "steps" not in seen:
+            assert process.poll() is None, seen
+            seen = process.stdout.readline()
+        process.send_signal(kill)
+        last, error = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert error == "ponderosa: stopped; what is finished is kept, and the same command goes on from there\n"
+        assert "sft training: stopped, " in last
+        (state,) = set((tmp_path / ".policy.partial" / "scratch").glob("checkpoint-*")) - set(states)
+        assert (state / "saved.json").exists()
+        saved.append(int(state.name.removeprefix("checkpoint-")))
+        begun = int(seen.split("/")[0].rpartition(" ")[2].replace(",", ""))
+        assert begun <= saved[-1]
+        assert len(saved) == 1 or begun > saved[0]
+    assert not (tmp_path / "policy").exists()

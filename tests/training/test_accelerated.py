@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from test_launch import FAST, alive, eventually, forever
+from test_launch import FAST, alive, cancelled, eventually, forever
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from ponderosa.core import PonderosaError
@@ -68,21 +68,17 @@ async def test_two_processes_of_accelerate_learn_what_those_of_the_fork_server_l
 
 @pytest.mark.slow
 @pytest.mark.parametrize("settings", [None, LauncherSettings(accelerate={}), FSDP], ids=["fork", "accelerate", "fsdp"])
-async def test_two_killed_processes_go_on_whoever_launched_them(
+async def test_two_processes_that_were_stopped_and_killed_go_on_whoever_launched_them(
     settings: LauncherSettings | None, jobs: dict[str, dict[str, Any]], tmp_path: Path
 ) -> None:
-    job = jobs["sft"] | {"settings": FAST | {"save_steps": 2, "batch_size": 10, "sharded": settings is None}}
-    stopped = asyncio.Event()
+    job = jobs["sft"] | {"settings": FAST | {"batch_size": 10, "sharded": settings is None}}
     async with launching(2, settings) as launcher:
         whole = await launcher.run(job | {"out": str(tmp_path / "out" / "whole")})
-        task = asyncio.create_task(launcher.run(job, lambda progress: stopped.set() if progress.step == 5 else None))
-        await asyncio.wait_for(stopped.wait(), 300)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+        stopped = await cancelled(launcher, job, 3)
+        await cancelled(launcher, job, 6, times=2)
         seen: list[Progress] = []
         again = await launcher.run(job, seen.append)
-    assert seen[0].step > 2
+    assert whole["steps"] > seen[0].step == stopped[-1].step + 1 > 3
     assert again["tokens"] == whole["tokens"]
     assert again["loss_end"] == pytest.approx(whole["loss_end"], rel=1e-5)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from ponderosa.core import PonderosaError
@@ -101,24 +102,59 @@ async def test_two_processes_share_the_work_and_learn_the_same(job: dict[str, An
     assert second["kept"]["accuracy"] == 1.0
 
 
-async def test_cancelling_ends_the_training_and_leaves_no_checkpoint(job: dict[str, Any]) -> None:
-    started = asyncio.Event()
+async def cancelled(launcher: Any, job: dict[str, Any], step: int, times: int = 1) -> list[Progress]:
+    """The progress of a job that was cancelled after so many steps."""
+    seen: list[Progress] = []
+    task = asyncio.create_task(launcher.run(job, seen.append))
+    while not seen or seen[-1].step < step:
+        assert not task.done(), task
+        await asyncio.sleep(0.005)
+    for _ in range(times):
+        task.cancel()
+        for _ in range(5):  # until it has heard
+            await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    return seen
+
+
+@pytest.mark.parametrize("times", [1, 2], ids=["which saves", "at once"])
+async def test_cancelling_ends_the_training_and_leaves_no_checkpoint(times: int, job: dict[str, Any]) -> None:
     async with Launcher() as launcher:
         assert launcher._server is not None
         server = launcher._server.pid
-        task = asyncio.create_task(launcher.run(forever(job), lambda _: started.set()))
-        await asyncio.wait_for(started.wait(), 60)
-        workers = children(server)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
-        assert workers
-        assert eventually(lambda: not any(map(alive, [server, *workers])))
+        seen = await cancelled(launcher, forever(job), 1, times)
+        assert not alive(server)
         assert not Path(job["out"]).exists()
+        states = list(Path(job["out"]).with_name(".policy.partial").glob("scratch/checkpoint-*/saved.json"))
+        assert len(states) == (1 if times == 1 else 0)
+        assert "Ctrl-C again" in seen[-1].note
 
         await launcher.run(job)  # a new server, which clears away what the old one left
     assert [path.name for path in Path(job["out"]).parent.iterdir()] == ["policy"]
+
+
+async def test_a_training_that_was_cancelled_goes_on_from_its_last_step(job: dict[str, Any], tmp_path: Path) -> None:
+    job["settings"] = FAST | {"epochs": 12}
+    async with Launcher(2) as launcher:
+        whole = await launcher.run(job | {"out": str(tmp_path / "out" / "whole")})
+        first = await cancelled(launcher, job, 3)
+        again: list[Progress] = []
+        report = await launcher.run(job, again.append)
+    assert whole["steps"] > again[0].step == first[-1].step + 1 > 3
+    assert (report["tokens"], report["loss_end"]) == (whole["tokens"], whole["loss_end"])
+    one, two = (AutoModelForCausalLM.from_pretrained(path).state_dict() for path in (tmp_path / "out/whole", job["out"]))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+async def test_cancelling_before_the_first_step_does_not_wait(job: dict[str, Any]) -> None:
+    async with Launcher() as launcher:
+        task = asyncio.create_task(launcher.run(forever(job)))
+        await asyncio.sleep(0.1)
+        task.cancel()
+        async with asyncio.timeout(5):
+            with pytest.raises(asyncio.CancelledError):
+                await task
 
 
 async def test_a_killed_worker_is_an_error_that_says_what_to_try(job: dict[str, Any]) -> None:

@@ -1,4 +1,3 @@
-import asyncio
 import json
 import shutil
 from pathlib import Path
@@ -6,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from test_launch import cancelled
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from ponderosa.core import PonderosaError
@@ -213,20 +213,13 @@ async def test_processes_go_on_in_the_middle_of_an_epoch_as_if_nothing_had_been(
 ) -> None:
     rows = tmp_path / "rows.jsonl"
     rows.write_text("\n".join(map(json.dumps, trajectories)), encoding="utf-8")
-    settings = FAST | {"batch_size": 4, "micro_batch_size": 2, "save_steps": 8, "held_out": 0.0, "keep_best": False}
+    settings = FAST | {"batch_size": 4, "micro_batch_size": 2, "held_out": 0.0, "keep_best": False}
     job = {"kind": "sft", "start": str(base), "rows": str(rows), "seed": 5, "settings": settings}
     async with Launcher(processes=2) as launcher:
         await launcher.run(job | {"out": str(tmp_path / "whole")})  # five steps an epoch
-        begun = asyncio.Event()
-        task = asyncio.create_task(
-            launcher.run(job | {"out": str(tmp_path / "killed")}, lambda p: begun.set() if p.step >= 9 else None)
-        )
-        await asyncio.wait_for(begun.wait(), 300)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+        stopped = await cancelled(launcher, job | {"out": str(tmp_path / "killed")}, 8)
         seen: list[int] = []
         await launcher.run(job | {"out": str(tmp_path / "killed")}, lambda p: seen.append(p.step))
-    assert seen[0] in (9, 17)
+    assert seen[0] == stopped[-1].step + 1
     first, second = (AutoModelForCausalLM.from_pretrained(tmp_path / name).state_dict() for name in ("whole", "killed"))
     assert all(torch.allclose(first[name], second[name], atol=1e-6) for name in first)

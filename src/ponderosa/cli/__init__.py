@@ -1,8 +1,10 @@
 """The `ponderosa` command. Each command loads what it needs when it runs."""
 
 import errno
+import signal
 import sys
 import traceback
+from typing import NoReturn
 
 from cyclopts import App, Parameter
 
@@ -49,6 +51,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Runs a command. An error is one line that says what to do, and the exit code is not 0."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
+    signal.signal(signal.SIGTERM, _stop)
     try:
         app([word for word in words if word != "--debug"])
     except KeyboardInterrupt as error:
@@ -63,6 +66,11 @@ def main(arguments: list[str] | None = None) -> None:
         if error.errno == errno.ENOSPC:
             _fail("the disk is full; free some of it, and the same command goes on from what is finished", 1, debug)
         _fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", 1, debug)
+
+
+def _stop(*_: object) -> NoReturn:
+    """What schedulers send before they take a machine away is a Ctrl-C to us."""
+    raise KeyboardInterrupt
 
 
 def _fail(message: str, code: int, debug: bool = False) -> None:

@@ -10,6 +10,7 @@ import tempfile
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -52,7 +53,9 @@ class AccelerateLauncher:
                 config.write_text(yaml.safe_dump(self.config), encoding="utf-8")
                 request.write_text(json.dumps(parsed.model_dump(mode="json")), encoding="utf-8")
                 try:
-                    return await self._follow(await self._start(config, request), on_progress)
+                    told = Told(on_progress)
+                    process = await self._start(config, request)
+                    return await told.until_stopped(partial(self._follow, process, told), parsed.out)
                 finally:
                     await self.close()
 
@@ -71,10 +74,9 @@ class AccelerateLauncher:
         )
         return self._process
 
-    async def _follow(self, process: asyncio.subprocess.Process, on_progress: OnProgress | None) -> dict[str, Any]:
+    async def _follow(self, process: asyncio.subprocess.Process, told: Told) -> dict[str, Any]:
         assert process.stdout is not None
         assert process.stderr is not None
-        told = Told(on_progress)
         said, _ = await asyncio.gather(_last_words(process.stderr), told.listen(process.stdout))
         code = await process.wait()
         if killed := _killed(said):  # the others then fail for want of it

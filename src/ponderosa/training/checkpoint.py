@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ METRICS = "metrics"
 """The folder of a checkpoint in which TensorBoard finds what was measured while it was trained."""
 SAVED = "saved.json"
 """The file by which a state to go on from, `scratch/checkpoint-STEP`, is known to be whole."""
+_STOP = "stop"
+"""The file beside `scratch` that asks a training to save its state and end."""
 _IDENTITY = "identity"
 _LOCK = "lock"
 
@@ -75,7 +77,7 @@ def staging(out: Path, *, main: bool, going_on: Any = None) -> Iterator[Staging]
     disk. Raises `PonderosaError` if `out` exists (a trained model is never overwritten), cannot be written, or is being
     written by another process.
     """
-    root = out.with_name(f".{out.name}.partial")
+    root = _root(out)
     if not main:
         yield Staging(out, root)
         return
@@ -95,6 +97,21 @@ def staging(out: Path, *, main: bool, going_on: Any = None) -> Iterator[Staging]
         finally:
             if out.exists() or going_on is None or stage.saved_state() is None:
                 shutil.rmtree(root, ignore_errors=True)
+
+
+def _root(out: Path) -> Path:
+    return out.with_name(f".{out.name}.partial")
+
+
+def ask_to_stop(out: Path) -> None:
+    """Asks the training that is writing `out` to save its state and end, at its next step."""
+    with suppress(FileNotFoundError):  # it has just ended
+        (_root(out) / _STOP).touch()
+
+
+def asked_to_stop(scratch: Path) -> bool:
+    """Whether the training with that folder for what else it writes is asked to end."""
+    return scratch.with_name(_STOP).exists()
 
 
 def _refuse_existing(out: Path) -> None:

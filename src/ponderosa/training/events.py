@@ -1,12 +1,20 @@
 """What a training process tells its driver: an event a line on stdout, ["progress", ...] and the like in JSON."""
 
+import asyncio
 import json
 import os
 from asyncio import StreamReader
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, TypeVar
 
+from ponderosa.core import PonderosaError
+from ponderosa.training.checkpoint import ask_to_stop
 from ponderosa.training.settings import OnProgress, Progress
+
+T = TypeVar("T")
 
 
 def send(events: int, event: str, value: Any) -> None:
@@ -30,6 +38,8 @@ class Told:
         self.errors: list[dict[str, str]] = []
         self.death: str | None = None
         self.done = False
+        self._progress: Progress | None = None
+        self._note = ""
         self._on_progress = on_progress
 
     async def listen(self, stream: StreamReader) -> None:
@@ -40,11 +50,31 @@ class Told:
             except (TypeError, ValueError):
                 continue  # a launcher, or a library, talks to itself
             match event:
-                case "progress" if self._on_progress:
-                    self._on_progress(Progress(**value))
+                case "progress":
+                    self._progress = Progress(**value)
+                    self._tell()
                 case "report":
                     self.report = value
                 case "error":
                     self.errors.append(value)
                 case "done":
                     self.done, self.death = True, value
+
+    async def until_stopped(self, listen: Callable[[], Awaitable[T]], out: Path) -> T:
+        """What `listen` comes to, which may be called again. Once cancelled it waits until the training into `out` has
+        saved its state, if there is one yet; cancelled again it ends at once.
+        """
+        try:
+            return await listen()
+        except asyncio.CancelledError:
+            if self._progress:
+                self._note = "stopping: its state is being saved (Ctrl-C again: at once)"
+                self._tell()
+                ask_to_stop(out)
+                with suppress(PonderosaError):
+                    await listen()
+            raise
+
+    def _tell(self) -> None:
+        if self._on_progress and self._progress:
+            self._on_progress(replace(self._progress, note=self._note or self._progress.note))

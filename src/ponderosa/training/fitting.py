@@ -158,7 +158,7 @@ def since_best(evaluations: Sequence[Evaluation], by: str) -> int:
 def fit(trainer: Fitted, on_progress: OnProgress | None) -> Fit:
     """Runs `trainer` to its end, from the last state that one like it saved in its folder.
 
-    Weights are then those that are kept. Raises `PonderosaError` when the loss diverges.
+    Weights are then those that are kept. Raises `PonderosaError` when the loss diverges, and when it is asked to stop.
     """
     settings = trainer.settings
     watch = _Watch(on_progress, trainer)
@@ -176,6 +176,9 @@ def fit(trainer: Fitted, on_progress: OnProgress | None) -> Fit:
     finally:
         if writer:
             writer.close()
+    if states.stopped:
+        wait_for_all(trainer.args)  # the end of one process is the end of all
+        raise PonderosaError(f"stopped after step {trainer.state.global_step}; the same training goes on from there")
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     if not losses:
         raise PonderosaError("training took no step: give it more epochs")

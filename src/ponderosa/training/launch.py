@@ -12,6 +12,7 @@ import sys
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -49,8 +50,9 @@ class Launcher:
     async def run(self, job: Job | Mapping[str, Any], on_progress: OnProgress | None = None) -> dict[str, Any]:
         """Trains, and returns the report as plain values.
 
-        Raises `PonderosaError` with what the training raised, or if a process of it died. Cancelling ends the training
-        and leaves no checkpoint; the same job goes on from what was saved of it.
+        Raises `PonderosaError` with what the training raised, or if a process of it died. Cancelling has the training
+        save its state and end (cancelled again, end at once), and leaves no checkpoint; the same job goes on from what
+        was saved.
         """
         parsed = parse_job(job)
         async with self._turn:
@@ -61,16 +63,16 @@ class Launcher:
                 with suppress(ConnectionError):  # a dead server shows below, where its last words are known
                     server.stdin.write(json.dumps(request).encode() + b"\n")
                     await server.stdin.drain()
-                return await self._result(server, on_progress)
+                told = Told(on_progress)
+                return await told.until_stopped(partial(self._result, server, told), parsed.out)
             except PonderosaError:
                 raise
             except BaseException:
                 await self.close()  # its workers are still training
                 raise
 
-    async def _result(self, server: asyncio.subprocess.Process, on_progress: OnProgress | None) -> dict[str, Any]:
+    async def _result(self, server: asyncio.subprocess.Process, told: Told) -> dict[str, Any]:
         assert server.stdout is not None
-        told = Told(on_progress)
         await told.listen(server.stdout)
         if told.done:
             if told.death:

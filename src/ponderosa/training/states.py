@@ -13,13 +13,14 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from ponderosa.core import PonderosaError
 from ponderosa.forest.parquet import atomic
 from ponderosa.training import adapters
-from ponderosa.training.checkpoint import SAVED, saved_state
+from ponderosa.training.checkpoint import SAVED, asked_to_stop, saved_state
 from ponderosa.training.environment import is_main, world_size
 from ponderosa.training.settings import FitSettings, HeldOutSettings
 
 
 class States(TrainerCallback):
-    """Has transformers save all that a trainer is (weights, optimiser, schedule, random numbers) as `settings` say.
+    """Has transformers save all that a trainer is (weights, optimiser, schedule, random numbers) as `settings` say, and
+    when a training is asked to end before its time.
 
     A state is in the trainer's folder as `checkpoint-STEP`, and is whole once its file `saved.json` is there; then
     those before it are removed. With `keep_best`, the weights of the best evaluation so far are there too, as
@@ -36,6 +37,7 @@ class States(TrainerCallback):
         self.seconds_before = 0.0
         self.step_saved = 0
         self.best_when_saved: int | None = None
+        self.stopped = False
 
     def latest(self) -> str | None:
         """The state to go on from, the same for all processes."""
@@ -58,10 +60,11 @@ class States(TrainerCallback):
         step = state.global_step
         if self.saves and step < state.max_steps and step % self.settings.steps_together == 0:
             steps, minutes = self.settings.save_steps, self.settings.save_minutes
+            late = bool(minutes) and time.monotonic() - self.saved >= 60 * minutes
+            late, self.stopped = _agreed((late, is_main() and asked_to_stop(self.folder)))
             due = bool(steps) and step // steps > self.step_saved // steps
-            if not due and minutes:
-                due = _agreed(time.monotonic() - self.saved >= 60 * minutes)
-            control.should_save = control.should_save or due
+            control.should_save = control.should_save or due or late or self.stopped
+            control.should_training_stop = control.should_training_stop or self.stopped
         return control
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
