@@ -143,7 +143,8 @@ async def test_a_training_that_was_cancelled_goes_on_from_its_last_step(job: dic
         report = await launcher.run(job, again.append)
     assert whole["steps"] > again[0].step == first[-1].step + 1 > 3
     assert (report["tokens"], report["loss_end"]) == (whole["tokens"], whole["loss_end"])
-    one, two = (AutoModelForCausalLM.from_pretrained(path).state_dict() for path in (tmp_path / "out/whole", job["out"]))
+    paths = (tmp_path / "out" / "whole", job["out"])
+    one, two = (AutoModelForCausalLM.from_pretrained(path).state_dict() for path in paths)
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 
