@@ -5,9 +5,11 @@ from itertools import combinations
 from math import sqrt
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from ponderosa.evaluation.statistics import (
     Estimate,
@@ -196,26 +198,15 @@ def test_auc_needs_both_labels_and_numbers() -> None:
         auc([float("nan"), 0.0], [True, False])
 
 
-def test_a_pooled_mean_of_one_seed_is_the_bootstrap_over_problems() -> None:
+def test_a_pooled_mean_of_one_seed_is_that_of_its_rates() -> None:
     rates = [float(i % 3 == 0) for i in range(300)]
-    pooled, plain = pooled_mean([rates]), proportion(100, 300)
-    assert pooled.value == pytest.approx(1 / 3)
-    assert (pooled.low, pooled.high) == pytest.approx((plain.low, plain.high), abs=0.01)
-
-
-def test_a_pooled_mean_draws_seeds_and_problems_alike() -> None:
-    """Against drawing them one by one: 2 seeds, of which the second is better, on 40 problems."""
-    rng = np.random.default_rng(3)
-    values = (rng.random((2, 40)) < [[0.3], [0.6]]) * rng.choice([0.5, 1.0], 40)
-    means = [values[np.ix_(rng.integers(0, 2, 2), rng.integers(0, 40, 40))].mean() for _ in range(20_000)]
-    found = pooled_mean(values.tolist())
-    assert found.value == pytest.approx(values.mean())
-    assert (found.low, found.high) == pytest.approx(np.quantile(means, [0.025, 0.975]), abs=0.01)
+    assert pooled_mean([rates]) == proportion(100, 300)
 
 
 def test_a_pooled_mean_without_variation_is_a_proportion() -> None:
     assert pooled_mean([[0.0] * 20] * 3) == proportion(0, 20)
     assert pooled_mean([[1.0] * 20] * 3) == proportion(20, 20)
+    assert pooled_mean([[1.0], [0.0]]).n == 1
     with pytest.raises(ValueError, match="outside"):
         pooled_mean([[0.0, -1.0]])
 
@@ -227,26 +218,58 @@ def test_seeds_that_differ_widen_the_interval() -> None:
     assert pooled_mean(apart).high - pooled_mean(apart).low > 3 * (pooled_mean(same).high - pooled_mean(same).low)
 
 
-def test_a_pooled_interval_is_that_of_the_two_ways_to_draw() -> None:
-    """Of two seeds, one all right and one all wrong, a quarter of the draws has either twice, and half has both."""
-    pooled = pooled_mean([[1.0] * 50, [0.0] * 50])
-    assert (pooled.value, pooled.low, pooled.high) == (0.5, 0.0, 1.0)
-    within = pooled_mean([[1.0] * 50, [0.0] * 50], confidence=0.4)
-    assert (within.low, within.high) == (0.5, 0.5)
+def test_a_difference_of_one_seed_is_a_paired_t_test() -> None:
+    rng = np.random.default_rng(2)
+    before, after = (rng.random(80) < 0.6).astype(float), (rng.random(80) < 0.75).astype(float)
+    ours, theirs = pooled_difference([before.tolist()], [after.tolist()]), stats.ttest_rel(after, before)
+    assert ours.p == pytest.approx(theirs.pvalue)
+    interval = theirs.confidence_interval()
+    assert (ours.estimate.low, ours.estimate.high) == pytest.approx((interval.low, interval.high))
 
 
-def test_the_sign_flip_test_is_exact_on_few_problems() -> None:
-    # Five problems gained and none lost: of 32 ways to sign them two are as far from 0.
-    difference = pooled_difference([[0.0] * 5], [[1.0] * 5])
-    assert difference.p == pytest.approx(2 / 32, abs=0.01)
-    assert difference.estimate.value == 1.0
-    assert pooled_difference([[0.0, 1.0]], [[1.0, 0.0]]).p == 1.0
+def test_where_only_seeds_differ_a_difference_is_a_t_test_over_seeds() -> None:
+    gains = (0.1, 0.05, 0.15)
+    ours = pooled_difference([[0.0] * 50] * 3, [[gain] * 50 for gain in gains])
+    theirs = stats.ttest_1samp(gains, 0)
+    assert ours.p == pytest.approx(theirs.pvalue)
+    interval = theirs.confidence_interval()
+    assert (ours.estimate.low, ours.estimate.high) == pytest.approx((interval.low, interval.high))
+
+
+@given(st.integers(1, 4), st.integers(2, 12), st.integers(0, 2**32 - 1))
+def test_the_interval_leaves_out_0_where_p_is_below_5_percent(seeds: int, n: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    before, after = ((rng.random((seeds, n)) < share).astype(float).tolist() for share in (0.3, 0.8))
+    found = pooled_difference(before, after)
+    assert covers(found.estimate, 0.0) is (found.p >= 0.05)
+
+
+@pytest.mark.parametrize(("seeds", "of_training"), [(3, 0.0), (3, 0.3), (5, 0.0), (5, 0.5)])
+def test_the_truth_is_in_the_interval_about_as_often_as_it_says(seeds: int, of_training: float) -> None:
+    """Problems of unlike difficulty (log-odds), of which each training has some luck as a whole and with each."""
+    rng = np.random.default_rng(0)
+
+    def results(difficulty: npt.NDArray[np.float64]) -> list[list[float]]:
+        odds = 3 + difficulty + rng.normal(0, of_training, (seeds, 1)) + rng.normal(0, 1, (seeds, len(difficulty)))
+        return (rng.random(odds.shape) < 1 / (1 + np.exp(-odds))).astype(float).tolist()
+
+    covered = []
+    for _ in range(300):
+        difficulty = rng.normal(0, 1.5, 200)
+        covered.append(covers(pooled_difference(results(difficulty), results(difficulty)).estimate, 0.0))
+    assert np.mean(covered) >= 0.92
 
 
 def test_a_difference_by_seed() -> None:
     difference = pooled_difference([[0.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 1.0]])
     assert difference.by_seed == (0.5, 0.0)
     assert difference.estimate.value == 0.25
+
+
+def test_no_difference_at_all_and_one_of_a_single_problem() -> None:
+    assert pooled_difference([[1.0, 0.0]] * 2, [[1.0, 0.0]] * 2).p == 1.0
+    alone = pooled_difference([[0.0]], [[1.0]])
+    assert (alone.estimate.low, alone.estimate.high, alone.p) == (-1.0, 1.0, 1.0)
 
 
 @pytest.mark.parametrize(("before", "after"), [([[0.0]], [[0.0, 1.0]]), ([[0.0]], [[0.0], [0.0]]), ([[]], [[]])])

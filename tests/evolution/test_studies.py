@@ -27,7 +27,8 @@ def run(right: dict[str, str], generated: int = 10) -> dict[str, object]:
     rounds = [
         {
             "round": number,
-            "greedy": {"right": greedy, "tokens": 100.0 + number},
+            "problems": [f"p{i}" for i in range(len(greedy))],
+            "greedy": {"right": greedy, "tokens": 100.0 + number, "accuracy": greedy.count("1") / len(greedy)},
             "tokens": {"generated": generated * (number > 0), "prompt": 0},
             "trained_tokens": {"policy": 7} if number else {},
         }
@@ -173,6 +174,18 @@ def test_what_was_not_measured_is_named(side: str, message: str) -> None:
     compared = study(seeds=[1], comparisons=[{"title": "T", "sides": ["random", side]}])
     with pytest.raises(PonderosaError, match=message):
         found(compared, {"whole": [run({"0": "01"})], "random": [run({"0": "01"})]})
+
+
+def test_results_on_other_problems_are_not_compared() -> None:
+    one, other = run({"0": "011"}), run({"0": "01"})
+    compared = study(seeds=[1], comparisons=[{"title": "T", "sides": ["random", "whole"]}])
+    assert found(compared, {"whole": [one], "random": [other]})["comparisons"][0]["sides"][0]["n"] == 2
+    one["rounds"][0]["problems"] = ["p1", "p0", "p2"]  # type: ignore[index]
+    with pytest.raises(PonderosaError, match="not of the same held-out problems"):
+        found(compared, {"whole": [one], "random": [other]})
+    del one["rounds"][0]["problems"]  # type: ignore[index]
+    with pytest.raises(PonderosaError, match=r"remove `round-0/summary\.json`"):
+        found(compared, {"whole": [one], "random": [other]})
 
 
 def test_a_file_is_read_with_changes(tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 """`ponderosa.ablate`: a study of variants of a recipe, and its report."""
 
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from ponderosa.api.waiting import wait_for
+from ponderosa.core import PonderosaError
 from ponderosa.evolution import Observer
 from ponderosa.evolution.findings import found
 from ponderosa.evolution.run import write_json
@@ -48,6 +50,8 @@ def ablate(
         For a wrong study or recipe, for a folder that was begun with another, and if a backend fails. What was finished
         by then is kept.
     """
+    if find_spec("scipy") is None or find_spec("matplotlib") is None:
+        raise PonderosaError("scipy or matplotlib is missing: install ponderosa[report] to compare variants")
     path = find_recipe(str(study))
     settings = load_study(path, list(changes))
     folder = Path(out) if out is not None else own_folder(str(study))

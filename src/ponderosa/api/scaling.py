@@ -73,7 +73,7 @@ def scaling(
         For measurements that cannot be, a folder that was begun with another grid, and where a training fails.
     """
     if find_spec("scipy") is None:
-        raise PonderosaError("scipy is missing: install ponderosa[scaling] to fit scaling laws")
+        raise PonderosaError("scipy is missing: install ponderosa[report] to fit scaling laws")
     folder = Path(out) if out is not None else scaling_folder(source)
     if str(source).endswith(".jsonl"):
         points, name = Path(source), Path(source).stem

@@ -1,12 +1,12 @@
 """Estimates with intervals: proportions, paired differences, means of rates, pass@k and AUC.
 
 Intervals are two-sided with the stated confidence, 95 % unless told otherwise. Problems are the unit of sampling
-throughout.
+throughout, and with them, where results are pooled, the trainings.
 """
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from math import comb, exp, log, sqrt
+from math import comb, exp, inf, log, sqrt
 from statistics import NormalDist
 from typing import Any
 
@@ -40,11 +40,16 @@ def proportion(successes: float, n: int, confidence: float = CONFIDENCE) -> Esti
     """
     if not 0 <= successes <= n or n == 0:
         raise ValueError(f"{successes} successes of {n}")
-    p, z2 = successes / n, _z(confidence) ** 2
+    low, high = _wilson(successes / n, n, _z(confidence))
+    return Estimate(successes / n, low, high, n)
+
+
+def _wilson(p: float, n: float, z: float) -> tuple[float, float]:
+    z2 = z**2
     centre = (p + z2 / (2 * n)) / (1 + z2 / n)
     half = sqrt(z2 * (p * (1 - p) / n + z2 / (4 * n * n))) / (1 + z2 / n)
     # Rounding must not push an end past the value, which is an end itself at 0 and at 1.
-    return Estimate(p, max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half)), n)
+    return max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half))
 
 
 def mean_of_rates(rates: Sequence[float], confidence: float = CONFIDENCE, seed: int = 0) -> Estimate:
@@ -58,7 +63,7 @@ def mean_of_rates(rates: Sequence[float], confidence: float = CONFIDENCE, seed: 
     values = np.asarray(rates, float)
     if not ((values >= 0) & (values <= 1)).all():
         raise ValueError("a rate is outside [0, 1]")
-    return _mean_over_both(values[None], confidence, seed)
+    return _bootstrap(values, confidence, seed)
 
 
 def paired_difference(
@@ -72,7 +77,7 @@ def paired_difference(
     if len(before) != len(after) or not before:
         raise ValueError(f"{len(before)} and {len(after)} results are not of the same problems")
     difference = np.asarray(after, float) - np.asarray(before, float)
-    return _mean_over_both(difference[None], confidence, seed)
+    return _bootstrap(difference, confidence, seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,44 +89,80 @@ class Difference:
     by_seed: tuple[float, ...]
 
 
-def pooled_mean(rates: Sequence[Sequence[float]], confidence: float = CONFIDENCE, seed: int = 0) -> Estimate:
+def pooled_mean(rates: Sequence[Sequence[float]], confidence: float = CONFIDENCE) -> Estimate:
     """The mean of rates [seeds, problems], all seeds on the same problems, with its interval over seeds and problems.
 
-    The bootstrap draws both seeds and problems anew (Owen 2007, the pigeonhole bootstrap), so that a few lucky
-    trainings do not pass for many; of a single seed it draws problems alone. Where all rates are equal it sees no
-    variation, and `proportion` gives the interval. Raises ValueError if the lengths differ or are 0, or for a rate
-    outside of [0, 1].
+    The interval is Wilson's for as many problems as would vary as much (Korn and Graubard 1998), with Student's t for
+    the normal; of a single seed it is that of `mean_of_rates`. Where all rates are equal, `proportion` gives the
+    interval. Raises ValueError if the lengths differ or are 0, or for a rate outside of [0, 1].
     """
     values = _by_seed(rates)
     if not ((values >= 0) & (values <= 1)).all():
         raise ValueError("a rate is outside [0, 1]")
-    if (values == values[0, 0]).all():
-        n = values.shape[1]
-        return proportion(float(values[0, 0]) * n, n, confidence)
-    return _mean_over_both(values, confidence, seed)
+    if len(values) == 1:
+        return mean_of_rates(rates[0], confidence)
+    n, mean = values.shape[1], min(float(values.mean()), 1.0)
+    variance, freedom = _spread(values)
+    if variance in (0.0, inf):
+        return proportion(mean * n, n, confidence)
+    low, high = _wilson(mean, mean * (1 - mean) / variance, _t(confidence, freedom))
+    return Estimate(mean, low, high, n)
 
 
 def pooled_difference(
-    before: Sequence[Sequence[float]], after: Sequence[Sequence[float]], confidence: float = CONFIDENCE, seed: int = 0
+    before: Sequence[Sequence[float]], after: Sequence[Sequence[float]], confidence: float = CONFIDENCE
 ) -> Difference:
-    """The mean of `after - before` [seeds, problems] with its interval over both, and the p-value of a sign-flip test.
+    """The mean of `after - before` [seeds, problems], with its interval and its two-sided p-value over both.
 
-    The test takes each problem's difference, a mean over seeds, to be as likely positive as negative under the null
-    hypothesis (Fisher's randomisation test). Where one side has a single result for all seeds (a base that is the same
-    in all of them), give it once a seed. Raises ValueError if the shapes differ or are empty.
+    Both are of Student's t, so that p is below 0.05 where the 95 % interval leaves out 0. They are about trainings that
+    were not seen, on problems that were not seen; of a single seed, about this training alone. Where one side has a
+    single result for all seeds (a base that is the same in all of them), give it once a seed. Raises ValueError if the
+    shapes differ or are empty.
     """
     earlier, later = _by_seed(before), _by_seed(after)
     if earlier.shape != later.shape:
         raise ValueError(f"results of shapes {earlier.shape} and {later.shape} are not of the same seeds and problems")
     difference = later - earlier
-    by_problem = difference.mean(0)
-    signs = np.random.default_rng(seed).integers(0, 2, (RESAMPLES, len(by_problem)), dtype=np.int8) * 2 - 1
-    as_far = (np.abs(signs @ by_problem) >= abs(by_problem.sum()) - 1e-9).sum()
+    mean = float(difference.mean())
+    variance, freedom = _spread(difference)
+    half = _t(confidence, freedom) * sqrt(variance)
     return Difference(
-        _mean_over_both(difference, confidence, seed),
-        float((1 + as_far) / (1 + RESAMPLES)),
+        Estimate(mean, max(mean - half, -1.0), min(mean + half, 1.0), difference.shape[1]),
+        _beyond(abs(mean) / sqrt(variance), freedom) if variance else float(mean == 0),
         tuple(map(float, difference.mean(1))),
     )
+
+
+def _spread(values: Vector) -> tuple[float, float]:
+    """The variance of the mean of `values` [seeds, problems], and its degrees of freedom (Satterthwaite 1946).
+
+    Seeds and problems are crossed and both are random. Their mean squares are added; what neither explains is thus
+    counted twice, as by the pigeonhole bootstrap (Owen 2007): to take it off once would leave too little in a few seeds
+    that happen to agree. Of one problem nothing is known.
+    """
+    seeds, n = values.shape
+    if n == 1:
+        return inf, 1.0
+    mean = values.mean()
+    problems = seeds * float(((values.mean(0) - mean) ** 2).sum()) / (n - 1)
+    trainings = n * float(((values.mean(1) - mean) ** 2).sum()) / (seeds - 1) if seeds > 1 else 0.0
+    total = problems + trainings
+    if total < 1e-12:
+        return 0.0, 1.0
+    return total / values.size, total**2 / (problems**2 / (n - 1) + trainings**2 / max(seeds - 1, 1))
+
+
+def _t(confidence: float, freedom: float) -> float:
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, (1 + confidence) / 2))
+
+
+def _beyond(t: float, freedom: float) -> float:
+    """How likely Student's t is so far from 0, on either side."""
+    from scipy.special import stdtr
+
+    return 2 * float(stdtr(freedom, -t))
 
 
 def _by_seed(rates: Sequence[Sequence[float]]) -> Vector:
@@ -188,17 +229,14 @@ def group_codes(groups: Sequence[Hashable]) -> Vector:
     return np.array([codes.setdefault(group, len(codes)) for group in groups])
 
 
-def _mean_over_both(values: Vector, confidence: float, seed: int) -> Estimate:
-    """The mean of `values` [seeds, problems] with its percentile interval from drawing both anew.
+def _bootstrap(values: Vector, confidence: float, seed: int) -> Estimate:
+    """The mean of `values` [problems] with its percentile interval from drawing problems anew.
 
-    Problems of equal values in all seeds are drawn together, as a multinomial of their counts.
+    Problems of equal values are drawn together, as a multinomial of their counts.
     """
-    seeds, n = values.shape
-    draw = np.random.default_rng(seed)
-    weights = draw.multinomial(seeds, np.full(seeds, 1 / seeds), size=RESAMPLES) / seeds
-    distinct, counts = np.unique(values, axis=1, return_counts=True)
-    drawn = draw.multinomial(n, counts / n, size=RESAMPLES)
-    means = ((weights @ distinct) * drawn).sum(axis=1) / n
+    n = len(values)
+    distinct, counts = np.unique(values, return_counts=True)
+    means = np.random.default_rng(seed).multinomial(n, counts / n, size=RESAMPLES) @ distinct / n
     tail = (1 - confidence) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
     return Estimate(float(values.mean()), float(low), float(high), n)

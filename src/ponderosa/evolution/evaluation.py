@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from ponderosa.core import Grader, Tree
+from ponderosa.core import Grader, PonderosaError, Tree
 from ponderosa.evaluation import Accuracy, Sampled, metrics, statistics
 from ponderosa.evaluation.answers import chosen_answers, graded_samples
 from ponderosa.evaluation.choices import AGGREGATED, best_aggregations
@@ -112,6 +112,8 @@ async def measure(stages: Stages, evaluation: Evaluation, ppm: str | None) -> di
         name: _entry(by_name[name], k if name in sampled else None) | chosen.get(name, {}) if name in by_name else None
         for name in ("greedy", "majority", "best_of_n", "weighted", "mcts")
     }
+    measured = max(evaluation.greedy, evaluation.samples, evaluation.searched, key=lambda forest: len(forest.problems))
+    record["problems"] = [tree.problem_id for tree in measured.trees()]
     record["pass_at_k"] = metrics.pass_at(samples, k).to_json() | {"k": k} if samples else None
     record["calibration"] = outcome_calibration(samples) if ppm is not None else None
     record["grading"] = grading
@@ -188,6 +190,25 @@ def reflection_counts(trees: Iterable[Tree], model: str, examples: int = 2) -> d
 def rates_of(record: Mapping[str, Any], method: str = "greedy") -> list[float]:
     """A method's result on each problem, in a round's entry; empty if it was not evaluated."""
     return [float(right) for right in (record.get(method) or {}).get("right", "")]
+
+
+def paired_rates(sides: Iterable[tuple[Mapping[str, Any], str]]) -> list[list[float]]:
+    """The results of each side, a round's entry and a method, on the problems that all were evaluated on: their first.
+
+    Raises `PonderosaError` if their problems are not the same, in the same order, or are not known.
+    """
+    sides = list(sides)
+    rates = [rates_of(record, method) for record, method in sides]
+    n = min(map(len, rates))
+    for record, _ in sides:
+        if "problems" not in record:
+            raise PonderosaError(
+                f"a result of round {record['round']} does not say which problems it is of, as those of earlier versions "
+                f"do not: remove `round-{record['round']}/summary.json` of its run, and the same command makes it anew"
+            )
+        if record["problems"][:n] != sides[0][0]["problems"][:n]:
+            raise PonderosaError("results are compared that are not of the same held-out problems")
+    return [row[:n] for row in rates]
 
 
 def _entry(accuracy: Accuracy, k: int | None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ponderosa.core import PonderosaError
 from ponderosa.evaluation import statistics
-from ponderosa.evolution.evaluation import rates_of
+from ponderosa.evolution.evaluation import paired_rates, rates_of
 from ponderosa.evolution.studies import Comparison, Side, Study
 
 Results = Mapping[str, Any]
@@ -29,9 +29,10 @@ def _rounds(results: Sequence[Results]) -> int:
 
 def _round(results: Sequence[Results], place: int) -> dict[str, Any]:
     """The entry at that place over all seeds: greedy accuracy, and tokens generated and trained on up to it (means)."""
-    right = [rates_of(one["rounds"][place]) for one in results]
-    number = results[0]["rounds"][place]["round"]
-    greedy = asdict(statistics.pooled_mean(right)) if all(right) else None
+    records = [one["rounds"][place] for one in results]
+    number = records[0]["round"]
+    measured = all(rates_of(record) for record in records)
+    greedy = asdict(statistics.pooled_mean(paired_rates((r, "greedy") for r in records))) if measured else None
     return {"round": number, "greedy": greedy} | _cost(results, number)
 
 
@@ -54,9 +55,9 @@ def _compared(comparison: Comparison, runs: Mapping[str, Sequence[Results]]) -> 
     if comparison.ranked:
         texts[1:] = sorted(texts[1:], key=lambda text: -_accuracy(Side.of(text), runs))
     sides = [Side.of(text) for text in texts]
-    rates = [_rates(side, runs[side.variant]) for side in sides]
-    n = min(len(row) for side in rates for row in side)  # all are of the first held-out problems
-    rates = [[row[:n] for row in side] for side in rates]
+    seeds = len(runs[sides[0].variant])
+    flat = paired_rates((_record(side, one), side.method) for side in sides for one in runs[side.variant])
+    rates = [flat[i : i + seeds] for i in range(0, len(flat), seeds)]
     pairs = [(0 if comparison.against == "first" else i - 1, i) for i in range(1, len(sides))]
     return {
         "title": comparison.title,
@@ -72,19 +73,12 @@ def _compared(comparison: Comparison, runs: Mapping[str, Sequence[Results]]) -> 
 
 
 def _accuracy(side: Side, runs: Mapping[str, Sequence[Results]]) -> float:
-    return _mean(_mean(row) for row in _rates(side, runs[side.variant]))
+    return _mean(_record(side, one)[side.method]["accuracy"] for one in runs[side.variant])
 
 
 def _difference(before: Sequence[Sequence[float]], after: Sequence[Sequence[float]]) -> dict[str, Any]:
     difference = statistics.pooled_difference(before, after)
     return asdict(difference.estimate) | {"p": difference.p, "by_seed": list(difference.by_seed)}
-
-
-def _rates(side: Side, results: Sequence[Results]) -> list[list[float]]:
-    rates = [rates_of(_record(side, one), side.method) for one in results]
-    if not all(rates):
-        raise PonderosaError(f"{side.variant} was not evaluated by {side.method}: see the `evaluation` of its recipe")
-    return rates
 
 
 def _record(side: Side, results: Results) -> Mapping[str, Any]:
@@ -93,6 +87,8 @@ def _record(side: Side, results: Results) -> Mapping[str, Any]:
     if number not in records:
         raise PonderosaError(f"{side.variant} has no round {number}, only {', '.join(map(str, records))}")
     record: Mapping[str, Any] = records[number]
+    if not rates_of(record, side.method):
+        raise PonderosaError(f"{side.variant} was not evaluated by {side.method}: see the `evaluation` of its recipe")
     return record
 
 

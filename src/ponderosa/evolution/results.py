@@ -14,6 +14,7 @@ from ponderosa.evolution.evaluation import (
     coverage,
     data_quality,
     measure,
+    paired_rates,
     rates_of,
     reflection_counts,
     search_held_out,
@@ -148,11 +149,9 @@ class Results:
 
     def _gains(self, rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """The paired differences in greedy accuracy of the last round to the base, and of each to the one before."""
-        rates = [rates_of(record) for record in rounds]
-        if len(rates) < 2 or not all(rates):
+        if len(rounds) < 2 or not all(rates_of(record) for record in rounds):
             return {}
-        n = min(map(len, rates))  # a round that was taken over from another run may have been measured on more
-        rates = [row[:n] for row in rates]
+        rates = paired_rates((record, "greedy") for record in rounds)
         return {
             "greedy_gain": asdict(statistics.paired_difference(rates[0], rates[-1])),
             "by_round": [asdict(statistics.paired_difference(before, after)) for before, after in pairwise(rates)],
