@@ -202,9 +202,10 @@ def paired_rates(sides: Iterable[tuple[Mapping[str, Any], str]]) -> list[list[fl
     n = min(map(len, rates))
     for record, _ in sides:
         if "problems" not in record:
+            summary = f"round-{record['round']}/summary.json"
             raise PonderosaError(
-                f"a result of round {record['round']} does not say which problems it is of, as those of earlier versions "
-                f"do not: remove `round-{record['round']}/summary.json` of its run, and the same command makes it anew"
+                f"a result does not say which problems it is of, as those of earlier versions: remove {summary} of its "
+                "run, and the same command makes it anew"
             )
         if record["problems"][:n] != sides[0][0]["problems"][:n]:
             raise PonderosaError("results are compared that are not of the same held-out problems")
