@@ -8,8 +8,10 @@ SECOND = Usage(prompt_tokens=1, generated_tokens=2, executions=3)
 
 
 def test_trees_are_counted_and_their_usage_is_summed() -> None:
-    record = account((Tree("p", "?", usage=usage) for usage in (FIRST, SECOND)), Sizes(10, 7))
-    assert (record["trees"], record["unanswered"]) == (2, 2)
+    trees = [Tree("p", "?", usage=usage) for usage in (FIRST, SECOND)]
+    trees[1].rollouts += [0, 0, 0]
+    record = account(trees, Sizes(10, 7))
+    assert (record["trees"], record["unanswered"], record["rollouts"]) == (2, 2, 3)
     assert (record["prompt_tokens"], record["generated_tokens"], record["executions"]) == (101, 32, 3)
     assert record["flops"] == 2 * 10 * (40 + 30 + 1 + 2) + 2 * 7 * 40
 

@@ -30,6 +30,8 @@ def run(right: dict[str, str], generated: int = 10) -> dict[str, object]:
             "problems": [f"p{i}" for i in range(len(greedy))],
             "greedy": {"right": greedy, "tokens": 100.0 + number, "accuracy": greedy.count("1") / len(greedy)},
             "tokens": {"generated": generated * (number > 0), "prompt": 0},
+            "searches": {"data": {"trees": 2 * (number > 0), "rollouts": 7 * (number > 0)}},
+            "sft": {"rows": 11} if number else None,
             "trained_tokens": {"policy": 7} if number else {},
         }
         for number, greedy in enumerate(right.values())
@@ -139,6 +141,7 @@ def test_findings_are_paired_over_seeds_and_problems() -> None:
         (0, 0.0, 0.0, 0.0),
         (1, 5 / 8, 10.0, 7.0),
     ]
+    assert [(r["rollouts"], r["rows"]) for r in rounds] == [(None, None), (3.5, 11.0)]
     assert findings["wall_s"] == 20.0
 
 

@@ -4,13 +4,14 @@ from pathlib import Path
 from ponderosa.view.study import difference_rows, round_rows, side_rows, subtitle, write_study
 
 COST = {"generated_tokens": 12345.6, "trained_tokens": 99.0}
+NONE = {"rollouts": None, "rows": None, "generated_tokens": 0.0, "trained_tokens": 0.0}
 SIDE = {"side": "whole", "tokens": 140.4, "value": 0.875, "low": 0.8, "high": 0.91, "n": 500} | COST
 FINDINGS = {
     "study": {"name": "rounds <small>", "about": "Does it pay?", "seeds": [1, 2]},
     "variants": {
         "whole": [
-            {"round": 0, "greedy": SIDE | {"value": 0.5}, "generated_tokens": 0.0, "trained_tokens": 0.0},
-            {"round": 1, "greedy": None, "generated_tokens": 1234.5, "trained_tokens": 99.0},
+            {"round": 0, "greedy": SIDE | {"value": 0.5}} | NONE,
+            {"round": 1, "greedy": None, "rollouts": 3.456, "rows": 210.0} | COST | {"generated_tokens": 1234.5},
         ]
     },
     "comparisons": [
@@ -40,8 +41,8 @@ def test_a_side_says_what_it_cost_to_ask_and_to_make() -> None:
 
 def test_a_round_that_was_not_evaluated_still_cost_something() -> None:
     assert round_rows(FINDINGS) == [
-        ["whole", "base", "50.0 [80.0, 91.0]", "0", "0"],
-        ["", "1", "-", "1,234", "99"],
+        ["whole", "base", "50.0 [80.0, 91.0]", "", "", "0", "0"],
+        ["", "1", "-", "3.46", "210", "1,234", "99"],
     ]
 
 

@@ -27,15 +27,17 @@ class Sizes:
 
 def account(trees: Iterable[Tree], sizes: Sizes) -> dict[str, Any]:
     """The number of trees, how many of them a backend `refused` and how many have no answer (`unanswered`), their
-    summed `Usage`, and the FLOPs that were computed for it (None: sizes not known).
+    `rollouts` in all (a tree in which nothing is left to expand has fewer than it was allowed) and summed `Usage`, and
+    the FLOPs that were computed for it (None: sizes not known).
     """
-    count, refused, unanswered, usage = 0, 0, 0, Usage()
+    count, refused, unanswered, rollouts, usage = 0, 0, 0, 0, Usage()
     for tree in trees:
         count += 1
         refused += tree.outcome is Outcome.BACKEND_FAILED
         unanswered += not any(True for _ in tree.answered())
+        rollouts += len(tree.rollouts)
         usage += tree.usage
-    counts = {"trees": count, "refused": refused, "unanswered": unanswered}
+    counts = {"trees": count, "refused": refused, "unanswered": unanswered, "rollouts": rollouts}
     return {**counts, **asdict(usage), "flops": computed_flops(usage, sizes)}
 
 

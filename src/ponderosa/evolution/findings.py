@@ -28,12 +28,30 @@ def _rounds(results: Sequence[Results]) -> int:
 
 
 def _round(results: Sequence[Results], place: int) -> dict[str, Any]:
-    """The entry at that place over all seeds: greedy accuracy, and tokens generated and trained on up to it (means)."""
+    """The entry at that place over all seeds: greedy accuracy, and means of what its data were made of and what it cost.
+
+    `rollouts` are those of a problem in the search for data, `rows` those of SFT; tokens are those of all rounds so far.
+    """
     records = [one["rounds"][place] for one in results]
     number = records[0]["round"]
     measured = all(rates_of(record) for record in records)
     greedy = asdict(statistics.pooled_mean(paired_rates((r, "greedy") for r in records))) if measured else None
-    return {"round": number, "greedy": greedy} | _cost(results, number)
+    data = {name: _mean_known(map(count, records)) for name, count in (("rollouts", _rollouts), ("rows", _sft_rows))}
+    return {"round": number, "greedy": greedy} | data | _cost(results, number)
+
+
+def _rollouts(record: Mapping[str, Any]) -> float | None:
+    made = record["searches"]["data"]
+    return made["rollouts"] / made["trees"] if made["trees"] else None
+
+
+def _sft_rows(record: Mapping[str, Any]) -> float | None:
+    return record["sft"]["rows"] if record.get("sft") else None
+
+
+def _mean_known(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return _mean(known) if known else None
 
 
 def _cost(results: Sequence[Results], last: int) -> dict[str, float]:

@@ -20,7 +20,7 @@ Findings = Mapping[str, Any]
 
 SIDES = ("", "accuracy, % [95 %]", "tokens a problem", "generated for data", "trained on")
 DIFFERENCES = ("", "points [95 %]", "p", "by seed")
-ROUNDS = ("", "round", "greedy, % [95 %]", "generated tokens", "trained tokens")
+ROUNDS = ("", "round", "greedy, % [95 %]", "rollouts a problem", "rows", "generated tokens", "trained tokens")
 
 
 def write_study(folder: Path, findings: Findings, command: str) -> Path:
@@ -106,6 +106,8 @@ def round_rows(findings: Findings) -> list[list[str]]:
             name if not record["round"] else "",
             str(record["round"] or "base"),
             _percent(record["greedy"]) if record["greedy"] else "-",
+            "" if record["rollouts"] is None else f"{record['rollouts']:.2f}",
+            "" if record["rows"] is None else f"{record['rows']:,.0f}",
             f"{record['generated_tokens']:,.0f}",
             f"{record['trained_tokens']:,.0f}",
         ]
