@@ -30,7 +30,7 @@ def _rounds(results: Sequence[Results]) -> int:
 def _round(results: Sequence[Results], place: int) -> dict[str, Any]:
     """The entry at that place over all seeds: greedy accuracy, and means of what its data were and what it all cost.
 
-    `rollouts` are those of a problem in the search for data, `rows` those of SFT; tokens are those of all rounds so far.
+    `rollouts` are those of a problem in the search for data, `rows` those of SFT; tokens are of all rounds so far.
     """
     records = [one["rounds"][place] for one in results]
     number = records[0]["round"]
