@@ -12,17 +12,20 @@ from ponderosa.evaluation.scaling.quantities import Quantity
 from ponderosa.evaluation.scaling.sample_curves import COVERAGE
 from ponderosa.view import page, scaling_figures
 from ponderosa.view.curves import NAMES
-from ponderosa.view.figures import inline_svg, save
+from ponderosa.view.figures import inline_svg, remove, save
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_TITLES = ("loss", "compute-optimal", "accuracy-by-*", "test-time-*", "trade-off*")
+"""What the files of `pictures` are called."""
 _BASES = {"measured": "measured", "curve": "curves by samples", "law": "law of all models"}
 
 
 def write_report(folder: Path, name: str, fits: ScalingFits, command: str = "") -> Path:
     """Writes `report.html` and its pictures into `folder`; returns the page's path. Raises `PonderosaError`."""
     drawn = dict(pictures(fits))
+    remove(folder, *(f"{title}.{suffix}" for title in _TITLES for suffix in ("svg", "png")))
     for title, (figure, _) in drawn.items():
         for suffix in ("svg", "png"):
             save(figure, folder / f"{title}.{suffix}")
