@@ -52,7 +52,15 @@ def test_measurements_made_elsewhere_are_fitted_and_reported(tmp_path):
     assert "What these data do not determine" in page
     assert "ponderosa scaling x" in page
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    for picture in ("loss", "compute-optimal", "accuracy-by-loss", "test-time-pass", "trade-off", "trade-off-coverage"):
+    for picture in (
+        "loss",
+        "compute-optimal",
+        "accuracy-by-loss",
+        "accuracy-by-compute-pass",
+        "test-time-pass",
+        "trade-off",
+        "trade-off-coverage",
+    ):
         assert {f"{picture}.svg", f"{picture}.png"} <= names
     assert "src=" not in page.replace("data:", "")  # nothing outside itself
 
