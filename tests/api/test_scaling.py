@@ -52,9 +52,38 @@ def test_measurements_made_elsewhere_are_fitted_and_reported(tmp_path):
     assert "What these data do not determine" in page
     assert "ponderosa scaling x" in page
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    for picture in ("loss", "compute-optimal", "accuracy-by-loss", "test-time-pass", "trade-off", "trade-off-coverage"):
+    for picture in (
+        "loss",
+        "compute-optimal",
+        "accuracy-by-loss",
+        "accuracy-by-compute-pass",
+        "test-time-pass",
+        "trade-off",
+        "trade-off-coverage",
+    ):
         assert {f"{picture}.svg", f"{picture}.png"} <= names
     assert "src=" not in page.replace("data:", "")  # nothing outside itself
+
+
+def test_a_folder_is_for_the_fits_of_one_file_and_keeps_no_picture_of_others(tmp_path):
+    points = written(tmp_path / "points.jsonl", rows())
+    scaling(points, out=tmp_path / "out", resamples=5, targets=[0.3])
+    assert (tmp_path / "out" / "test-time-pass.png").exists()
+    written(points, [row for row in rows() if row["method"] == "majority"])
+    scaling(points, out=tmp_path / "out", resamples=5)
+    assert {path.stem for path in (tmp_path / "out").glob("test-time-*")} == {"test-time-majority"}
+    with pytest.raises(PonderosaError, match=r"other settings \(points: .*points\.jsonl -> .*others\.jsonl\)"):
+        scaling(written(tmp_path / "others.jsonl", rows()), out=tmp_path / "out", resamples=5)
+
+
+def test_fits_are_not_written_into_the_folder_of_a_run(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "recipe.yaml").write_text("name: mine")
+    (tmp_path / "run" / "report.html").write_text("the run's")
+    with pytest.raises(PonderosaError, match=r"holds recipe\.yaml, report\.html but no scaling\.yaml: choose"):
+        scaling(written(tmp_path / "points.jsonl", rows()), out=tmp_path / "run", resamples=5)
+    assert (tmp_path / "run" / "report.html").read_text() == "the run's"
+    assert not (tmp_path / "run" / "fits.json").exists()
 
 
 def test_losses_alone_are_enough(tmp_path):

@@ -3,6 +3,7 @@
 import errno
 import re
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ponderosa.cli import main
+from ponderosa.evolution.settings import find_recipe
 
 MISSING = "{source: files, train: /gone.jsonl, test: /gone.jsonl}"
 
@@ -31,6 +33,8 @@ def ponderosa(*words: str) -> subprocess.CompletedProcess[str]:
         (["solve", "What is 1 + 1?", "--model", "/gone"], "there is no checkpoint at /gone"),
         (["solve", " ", "--model", "/gone"], "the question is empty"),
         (["show", "/gone"], "not a run"),
+        (["show", "{tmp}/study"], "not a run (no recipe.yaml)"),
+        (["show", "{tmp}/overwritten"], "not a run: its results.json holds no rounds"),
         (["plan", "{tmp}/bytes.yaml"], "is not YAML: 'utf-8' codec"),
         (["plan", "{tmp}/half.yaml"], "is not YAML: while parsing"),
         (["grade", "{tmp}/bytes.yaml"], "cannot read"),
@@ -41,6 +45,10 @@ def ponderosa(*words: str) -> subprocess.CompletedProcess[str]:
 def test_wrong_input_gets_one_line_that_says_what_to_do(words: list[str], said: str, tmp_path: Path) -> None:
     (tmp_path / "bytes.yaml").write_bytes(b"\xff")
     (tmp_path / "half.yaml").write_text("a: [1\n")
+    for folder in ("study", "overwritten"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "results.json").write_text('{"comparisons": []}')
+    shutil.copy(find_recipe("sapling-quick"), tmp_path / "overwritten" / "recipe.yaml")
     failed = ponderosa(*(word.replace("{tmp}", str(tmp_path)) for word in words))
     assert failed.returncode == 1
     assert said in failed.stderr

@@ -5,7 +5,7 @@ import pytest
 
 from ponderosa.cluster.shard import shards
 from ponderosa.core import Kind, PonderosaError, Problem
-from ponderosa.evolution.problems import FileProblems, problem_source
+from ponderosa.evolution.problems import FileProblems, decontamination, decontamination_line, problem_source
 from ponderosa.evolution.recipe import ProblemSettings
 from ponderosa.problems import read_problems, write_problems
 
@@ -78,10 +78,32 @@ def test_training_problems_that_are_held_out_word_for_word_are_left_out_and_told
     assert isinstance(source, FileProblems)
     assert {p.id for p in source.train(0, 30)} == {f"train-{i}" for i in range(20)} | {"none"}
     for _ in range(2):
-        source.removed.tell(tmp_path / "decontamination.json")
+        source.removed.tell(tmp_path)
     assert caplog.text.count("1 of 22 problems stand in a benchmark (test 1 same)") == 1
     (match,) = json.loads((tmp_path / "decontamination.json").read_text())["matches"]
     assert (match["problem_id"], match["benchmark_id"]) == ("leak", "test-4")
+    assert decontamination_line(tmp_path) == (
+        "Decontamination: 1 of 22 training problems were left out (test 1); they were compared with "
+        "test (the same question)."
+    )
+
+
+def test_a_run_that_found_nothing_can_be_told_from_one_that_did_not_look(
+    files: ProblemSettings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert decontamination(tmp_path) is None
+    assert decontamination_line(tmp_path) == ""
+    source = problem_source(files.model_copy(update={"decontaminate": (str(files.test),)}), 1, probe=0)
+    assert isinstance(source, FileProblems)
+    source.removed.tell(tmp_path)
+    found = decontamination(tmp_path)
+    assert found is not None
+    assert (found["problems"], found["removed"], found["by_benchmark"]) == (20, 0, {})
+    assert "matches" not in found
+    line = decontamination_line(tmp_path)
+    assert line.startswith("Decontamination: 0 of 20 training problems were left out; they were compared with ")
+    assert line.endswith(f"{files.test} (runs of 8 words).")
+    assert not caplog.text
 
 
 def test_training_problems_are_compared_with_what_the_recipe_names(files: ProblemSettings, tmp_path: Path) -> None:

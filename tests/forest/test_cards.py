@@ -39,6 +39,11 @@ def test_the_hub_is_told_sizes_licence_and_parts(rows: int, size: str) -> None:
     assert [c["config_name"] for c in data.to_dict()["configs"]] == ["sft", "x"]
 
 
+def test_a_note_is_a_line_of_its_own_above_the_table() -> None:
+    text = data_card("Title", "tests", [Part("sft", "a row", "x", ["prompt"], 1, 1, 1)], {}, note="Nothing left out.")
+    assert "\n\nNothing left out.\n\n| part |" in text
+
+
 def test_a_data_set_of_rows_has_a_card_that_the_hub_reads(tmp_path: Path) -> None:
     write_rows(tmp_path, SFTRow, [], source="tests", settings={})
     card = DatasetCard.load(tmp_path / "README.md", ignore_metadata_errors=False)

@@ -9,8 +9,10 @@ import yaml
 from huggingface_hub import DatasetCard, ModelCard
 
 from ponderosa.core import PonderosaError
+from ponderosa.evolution.problems import decontamination_line
 from ponderosa.evolution.r1_zero import R1Zero
 from ponderosa.hub import Repository, repositories
+from ponderosa.training.cards import tell
 
 from .conftest import SECRETS, checkpoint, write
 
@@ -72,6 +74,15 @@ def test_no_card_and_no_file_tells_of_this_machine(run: Path, tmp_path: Path) ->
         folder = repository.write(tmp_path / "out")
         written = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
         assert not [secret for secret in (*SECRETS, str(tmp_path)) if secret.encode() in written]
+
+
+def test_every_card_of_a_run_says_what_was_left_out_for_standing_in_a_benchmark(run: Path) -> None:
+    found = {"problems": 9, "removed": 0, "by_benchmark": {}, "settings": [{"words": {"/home/me/math500": 13}}]}
+    write(run / "decontamination.json", json.dumps(found | {"matches": []}))
+    line = "0 of 9 training problems were left out; they were compared with math500 (runs of 13 words)."
+    for model in run.glob("round-*/p*/training.json"):
+        tell(model.parent, decontamination=decontamination_line(run))
+    assert all(f"Decontamination: {line}" in text(repository) for repository in repositories(run, "me/tiny"))
 
 
 def test_every_part_of_the_data_loads_by_its_name(run: Path, tmp_path: Path) -> None:

@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ponderosa.sapling import facts, problems
+from ponderosa.sapling import facts, problem_at
 from ponderosa.sapling.reading import UnreadableError, exact, read
 
 
 @given(st.sampled_from(["corpus", "train", "dev", "test"]), st.integers(0, 10**6))
 def test_what_the_world_writes_it_reads_back(split: str, index: int) -> None:
-    (problem,) = problems(split, 7, index, 1)
+    problem = problem_at(split, 7, index)
     found = read(problem.question)
     assert found.answer == problem.answer
     assert facts(found) == facts(problem)

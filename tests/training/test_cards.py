@@ -43,6 +43,8 @@ def test_a_run_adds_the_round_the_scores_and_the_command(checkpoint: Path) -> No
     assert "in round 2 of the recipe `demo`" in text
     assert "| greedy | 62.6 (58.3-66.7), n = 500 |" in text
     assert "ponderosa evolve demo" in text
+    tell(checkpoint, decontamination="Decontamination: 0 of 9 were left out.")
+    assert "Decontamination: 0 of 9 were left out." in (checkpoint / "README.md").read_text()
     assert json.loads((checkpoint / "training.json").read_text())["report"] == RECORD["report"]
 
 

@@ -87,6 +87,20 @@ def test_every_picture_says_in_words_what_it_shows(page):
     )
 
 
+def test_the_page_says_what_was_left_out_for_standing_in_a_benchmark(tmp_path, results):
+    def text():
+        return " ".join(Page(write_report(tmp_path, ReportData(results)).read_text(encoding="utf-8")).text)
+
+    assert "Decontamination" not in text()
+    by_benchmark = {"math500": {"same": 2, "overlap": 1}}
+    settings = [{"words": {"test": 0}}, {"words": {"math500": 13}}]
+    results["decontamination"] = {"problems": 12000, "removed": 3, "by_benchmark": by_benchmark, "settings": settings}
+    assert (
+        "Decontamination: 3 of 12,000 training problems were left out (math500 3); they were compared with "
+        "test (the same question), math500 (runs of 13 words)."
+    ) in text()
+
+
 def test_ids_are_unique_and_those_referred_to_are_there(page):
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert len(ids) == len(set(ids))

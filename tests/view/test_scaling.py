@@ -50,6 +50,43 @@ def test_names_from_outside_are_escaped_in_the_page(fits, tmp_path):
     assert "a&amp;b" in page
 
 
+@pytest.fixture(scope="module")
+def composed():
+    """Of models whose loss is Chinchilla's law and whose accuracy is a sigmoid of it, both exactly."""
+    rows = []
+    for size in (3e4, 1e5, 3e5, 1e6):
+        for tokens in (3e6, 1e7, 3e7, 1e8):
+            loss = 0.1 + 30 / size**0.4 + 2000 / tokens**0.55
+            share = 0.9 / (1 + np.exp((loss - 0.62) / 0.09))
+            row = {"parameters": size, "tokens": tokens, "loss": loss, "problems": 4000, "test_flops": 1e8}
+            rows += [row | {"method": "greedy", "accuracy": share}]
+    return fit_all(from_rows(rows), resamples=30)
+
+
+def test_accuracy_by_training_compute_is_a_sentence_a_picture_and_a_table(composed, tmp_path):
+    (said,) = [line for line in findings(composed) if line.startswith("Greedy at 1: ")]
+    assert "with 6.0e+14 training FLOPs, the most measured, and " in said
+    assert "with 6.0e+15 training FLOPs (extrapolated), divided as is best." in said
+    page = write_report(tmp_path, "mine", composed).read_text()
+    assert {"accuracy-by-compute-greedy.png", "accuracy-by-compute-greedy.svg"} <= {p.name for p in tmp_path.iterdir()}
+    table = page[page.index("Accuracy by training compute</h2>") :]
+    assert table.count("extrapolated: beyond the measured FLOPs, sizes, tokens") == 2
+    assert "1M on 100M" in table
+
+
+def test_accuracies_of_too_few_models_are_not_predicted_but_shown(tmp_path):
+    rows = [
+        {"parameters": size, "tokens": 1e7, "loss": 1e5 / size, "method": "greedy", "problems": 100}
+        | {"accuracy": 1 - 3e4 / size, "test_flops": 1e8}
+        for size in (1e5, 3e5, 1e6)
+    ]
+    few = fit_all(from_rows(rows), resamples=5)
+    assert "Accuracy by training compute, Greedy at 1: the loss: 3 models for 5 parameters." in doubts(few)
+    assert not [line for line in findings(few) if "training FLOPs" in line]
+    write_report(tmp_path, "few", few)
+    assert (tmp_path / "accuracy-by-compute-greedy.png").exists()
+
+
 def test_an_interval_says_when_it_is_not_determined():
     assert interval(Quantity(0.5, 0.4, 0.6)) == "0.5 [0.4, 0.6]"
     assert interval(Quantity(0.5, 0.4, float("inf"), "2 models")) == "0.5 [0.4, none] (not determined: 2 models)"

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,13 +16,15 @@ from ponderosa.evaluation.curves import Cost
 from ponderosa.evaluation.scaling.fits import ScalingFits, fit_all
 from ponderosa.evaluation.scaling.measurements import from_rows
 from ponderosa.evaluation.scaling.quantities import RESAMPLES
-from ponderosa.evolution.run import Observer, read_json, write_json
+from ponderosa.evolution.run import Observer, claimed, read_json, snapshot, write_json
 from ponderosa.evolution.scaling import load_grid, run_grid
 from ponderosa.evolution.settings import find_recipe
 from ponderosa.view.progress import Progress
 from ponderosa.view.scaling import write_report
 
 FITS = "fits.json"
+SCALING = "scaling.yaml"
+"""What a folder says of the measurements that its fits are of; that of a grid has the grid."""
 
 
 @dataclass(frozen=True)
@@ -70,22 +73,32 @@ def scaling(
     Raises
     ------
     PonderosaError
-        For measurements that cannot be, a folder that was begun with another grid, and where a training fails.
+        For measurements that cannot be, a folder that was begun with other measurements, another grid or by another
+        command, and where a training fails.
     """
     if find_spec("scipy") is None:
         raise PonderosaError("scipy is missing: install ponderosa[report] to fit scaling laws")
     folder = Path(out) if out is not None else scaling_folder(source)
+    claim: AbstractContextManager[None] = nullcontext()
     if str(source).endswith(".jsonl"):
         points, name = Path(source), Path(source).stem
-    else:
+        claim = _claimed(folder, points)
+    else:  # the folder has the grid's own claim
         grid = load_grid(find_recipe(str(source)), list(changes))
         points, name = wait_for(run_grid(folder, grid, observer or Progress())), grid.name
         targets, queries = targets or grid.targets, queries or grid.queries
     measurements = from_rows(list(_rows(points)), str(points))
-    fits = fit_all(measurements, targets=targets, queries=queries, seed=seed, resamples=resamples)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / FITS, fits.to_json())
-    return Scaling(fits, points, write_report(folder, name, fits, command))
+    with claim:
+        fits = fit_all(measurements, targets=targets, queries=queries, seed=seed, resamples=resamples)
+        write_json(folder / FITS, fits.to_json())
+        return Scaling(fits, points, write_report(folder, name, fits, command))
+
+
+def _claimed(folder: Path, points: Path) -> AbstractContextManager[None]:
+    """The folder for the fits to these measurements alone. Raises `PonderosaError` as `claimed` does."""
+    return claimed(
+        folder, SCALING, {"points": str(points.resolve())}, lambda: dict(snapshot(folder, SCALING, "scaling"))
+    )
 
 
 def scaling_folder(source: str | Path) -> Path:

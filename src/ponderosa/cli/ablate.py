@@ -1,11 +1,11 @@
 """`ponderosa ablate`."""
 
-import sys
 from pathlib import Path
 
 from rich.console import Console
 
 from ponderosa.api import ablating
+from ponderosa.cli.reproduce import command_line
 from ponderosa.evolution.settings import own_folder
 from ponderosa.view.progress import progress
 from ponderosa.view.study import draw_study
@@ -26,8 +26,6 @@ def ablate(study: str = "ablation/sapling", *, out: Path | None = None, set: lis
     console = Console()
     folder = out or own_folder(study)
     with progress(console) as shown:
-        findings = ablating.ablate(
-            study, out=folder, changes=set or (), observer=shown, command=" ".join(["ponderosa", *sys.argv[1:]])
-        )
+        findings = ablating.ablate(study, out=folder, changes=set or (), observer=shown, command=command_line())
     draw_study(findings, console)
     console.print(f"Report: {folder / 'report.html'}", markup=False, highlight=False, soft_wrap=True)

@@ -1,11 +1,11 @@
 """`ponderosa evolve`."""
 
-import sys
 from pathlib import Path
 
 from rich.console import Console
 
 from ponderosa.api import evolving
+from ponderosa.cli.reproduce import command_line
 from ponderosa.core import Tree
 from ponderosa.view.progress import progress
 from ponderosa.view.table import draw_rounds
@@ -33,9 +33,7 @@ def evolve(
     console = Console()
     folder = out or evolving.run_folder(recipe)
     with progress(console) as shown:
-        results = evolving.evolve(
-            recipe, out=folder, changes=set or (), observer=shown, command=" ".join(["ponderosa", *sys.argv[1:]])
-        )
+        results = evolving.evolve(recipe, out=folder, changes=set or (), observer=shown, command=command_line())
     made = evolving.report(folder, results)
     if made.example is not None:
         draw_example(made.example, console)

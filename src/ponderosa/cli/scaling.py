@@ -1,12 +1,12 @@
 """`ponderosa scaling`."""
 
-import sys
 from pathlib import Path
 
 from rich.console import Console
 from rich.markdown import Markdown
 
 from ponderosa.api import scaling as api
+from ponderosa.cli.reproduce import command_line
 from ponderosa.core import PonderosaError
 from ponderosa.evaluation.scaling.quantities import RESAMPLES
 from ponderosa.view.progress import progress
@@ -57,7 +57,7 @@ def scaling(
             resamples=resamples,
             changes=set or (),
             observer=shown,
-            command=" ".join(["ponderosa", *sys.argv[1:]]),
+            command=command_line(),
         )
     for title, lines in (("In short", findings(found.fits)), ("Not determined by these data", doubts(found.fits))):
         if lines:

@@ -29,6 +29,8 @@ def show(run: Path, *, problem: str | None = None, round: int | None = None) -> 
     recipe_of(run)
     if problem is None and round is None:
         results = read_json(run / "results.json")
+        if results is not None and "rounds" not in results:
+            raise PonderosaError(f"{run} is not a run: its results.json holds no rounds")
         if results:
             draw_rounds(results, console)
     tree = _find(run, problem, round)

@@ -5,14 +5,24 @@ import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from ponderosa.core import PonderosaError, Problem
 from ponderosa.evolution.recipe import ProblemSettings
-from ponderosa.evolution.run import write_json
-from ponderosa.problems import Benchmarks, ContaminationSettings, Decontamination, decontaminated, load_problems
+from ponderosa.evolution.run import read_json, write_json
+from ponderosa.problems import (
+    Benchmarks,
+    ContaminationSettings,
+    Decontamination,
+    decontaminated,
+    load_problems,
+    removed_in_words,
+)
 
 _logger = logging.getLogger(__name__)
+
+DECONTAMINATION = "decontamination.json"
+"""What was left out of a run's training problems, in the run's folder."""
 
 HELD_OUT_SEED = 0
 """Held-out problems are the same whatever a run's seed, so that runs compare."""
@@ -129,11 +139,27 @@ class Removed:
         """The names of what was looked into."""
         return ", ".join(name for benchmarks in self.benchmarks for name in benchmarks.lengths)
 
-    def tell(self, path: Path) -> None:
-        """Says what was removed and writes it to `path`, once: not where that was done before, or nothing was found."""
-        if self.found.matches and not path.exists():
+    def tell(self, run: Path) -> None:
+        """Writes into the folder of a run what was removed, if only that nothing was, and warns of it; both once."""
+        path = run / DECONTAMINATION
+        if not path.exists():
             write_json(path, self.found.to_json(self.benchmarks))
-            _logger.warning("%s; they are left out of training, see %s", self.found, path)
+            if self.found.matches:
+                _logger.warning("%s; they are left out of training, see %s", self.found, path)
+
+
+def decontamination(run: Path) -> dict[str, Any] | None:
+    """How many training problems of a run were left out, and what they were compared with, as `Decontamination.to_json`
+    has it but for the single matches; None where nothing was compared: the embedded world's splits share no question.
+    """
+    found = read_json(run / DECONTAMINATION)
+    return {key: value for key, value in found.items() if key != "matches"} if found else None
+
+
+def decontamination_line(run: Path) -> str:
+    """The same as a line of a card; empty where nothing was compared."""
+    found = decontamination(run)
+    return removed_in_words(found) if found else ""
 
 
 def _removed(settings: ProblemSettings, held_out: Mapping[str, Sequence[Problem]]) -> Removed:

@@ -20,6 +20,7 @@ from ponderosa.evolution.evaluation import (
     search_held_out,
 )
 from ponderosa.evolution.grading import judged_by
+from ponderosa.evolution.problems import decontamination, decontamination_line
 from ponderosa.evolution.run import RECIPE, read_json, write_json
 from ponderosa.evolution.stages import Forest, Stages
 from ponderosa.forest import PAPER, PreferenceSettings, read_forest
@@ -108,8 +109,15 @@ class Results:
         command = f"ponderosa evolve {self._run.path / RECIPE} --out OTHER"
         recipe = self._run.recipe
         for model in self._models(number):
-            rates = _rates((record.get("ppm") or {}) if model.name == "ppm" else record)
-            tell(model, recipe=recipe.name, round=number, scores=rates, command=command, format=recipe.format)
+            tell(
+                model,
+                recipe=recipe.name,
+                round=number,
+                scores=_rates((record.get("ppm") or {}) if model.name == "ppm" else record),
+                command=command,
+                format=recipe.format,
+                decontamination=decontamination_line(self._run.path),
+            )
 
     def _models(self, number: int) -> list[Path]:
         return sorted(path.parent for path in self._run.round(number).glob(f"*/{RECORD}"))
@@ -135,6 +143,7 @@ class Results:
             "recipe": recipe.model_dump(mode="json"),
             "seed": recipe.seed,
             "judged": judged_by(recipe.grader),
+            "decontamination": decontamination(self._run.path),
             "rounds": rounds,
             "paired": self._gains(rounds),
             "wall_s": sum(times.values()),

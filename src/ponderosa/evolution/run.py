@@ -168,9 +168,9 @@ def claimed(
                     f"choose another --out, or run it with its own{otherwise}"
                 )
         elif others:
-            raise PonderosaError(f"{path} holds {', '.join(others[:3])} but no run: choose another --out")
+            raise PonderosaError(f"{path} holds {', '.join(others[:3])} but no {name}: choose another --out")
         else:
-            write_whole(path / name, yaml.safe_dump(settings, sort_keys=False))
+            write_settings(path / name, settings)
         yield
 
 
@@ -231,6 +231,11 @@ def write_whole(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Writes a JSON file whole or not at all."""
     write_whole(path, json.dumps(value, indent=1))
+
+
+def write_settings(path: Path, settings: Any) -> None:
+    """Writes a YAML file whole or not at all."""
+    write_whole(path, yaml.safe_dump(settings, sort_keys=False))
 
 
 def read_json(path: Path) -> Any:

@@ -12,7 +12,7 @@ from ponderosa.cluster.shard import spread
 from ponderosa.core import PonderosaError, Problem, Tree, derive_seed, make_format, split_options
 from ponderosa.evolution.agreement import agreeing, claims
 from ponderosa.evolution.grading import check_gradable, judged_by
-from ponderosa.evolution.problems import FileProblems, ProblemSource, problem_source
+from ponderosa.evolution.problems import FileProblems, ProblemSource, decontamination_line, problem_source
 from ponderosa.evolution.recipe import MutualFilter, Recipe, Role, TrajectorySettings
 from ponderosa.evolution.run import Observer, Run, run_shards, show_training, write_json
 from ponderosa.evolution.serving import Servers
@@ -85,7 +85,7 @@ class Stages:
             self.recipe.problems, self.recipe.seed, self.recipe.evaluation.probe
         )
         if isinstance(self.source, FileProblems):
-            self.source.removed.tell(run.path / "decontamination.json")
+            self.source.removed.tell(run.path)
         self.base = checkpoint(self.recipe.policy)
         self._given = {checkpoint(name) for name in self.recipe.given}
         self._pool = pool
@@ -235,7 +235,8 @@ class Stages:
         judged = judged_by(self.recipe.grader)
         source = f"round {number} of {self.recipe.name}" + (f", {judged}" if judged else "")
         trees = (tree for forest in forests for tree in forest.trees())
-        write_rows(folder, kind, rows(trees), source=source, settings=settings)
+        note = decontamination_line(self.run.path)
+        write_rows(folder, kind, rows(trees), source=source, settings=settings, note=note)
 
     async def write_trajectories(self, number: int, forests: Sequence[Forest], settings: TrajectorySettings) -> None:
         """Writes the trajectories on which the round's policy is trained."""

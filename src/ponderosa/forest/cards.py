@@ -72,11 +72,16 @@ class Part:
 
 
 def data_card(
-    title: str, source: str, parts: Sequence[Part], settings: Mapping[str, Any], license: str | None = None
+    title: str,
+    source: str,
+    parts: Sequence[Part],
+    settings: Mapping[str, Any],
+    license: str | None = None,
+    note: str = "",
 ) -> str:
     """The card of a data set of one or more `parts`, each of them a configuration for `datasets.load_dataset`.
 
-    `source` says in words where the trees are from; `settings` are plain JSON values.
+    `source` says in words where the trees are from; `settings` are plain JSON values; a `note` is a line of its own.
     """
     rows = sum(part.rows for part in parts)
     metadata = {
@@ -91,12 +96,13 @@ def data_card(
         f"| `{part.name}` | {part.what} | {part.rows:,} | {part.problems:,} | {part.trees:,} |" for part in parts
     )
     columns = "\n\n".join(_columns(part, titled=len(parts) > 1) for part in parts)
+    line = f"\n{note}\n" if note else ""
     text = f"""
 # {title}
 
 Made by Ponderosa from {source}: trees of steps with executed code, as in rStar-Math
 ([arXiv 2501.04519](https://arxiv.org/abs/2501.04519)).
-
+{line}
 | part | a row is | rows | problems | trees |
 |---|---|---|---|---|
 {counts}

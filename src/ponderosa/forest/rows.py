@@ -100,18 +100,22 @@ _WHAT: dict[type, str] = {
 }
 
 
-def write_rows(folder: Path, kind: type[Row], rows: Iterable[Row], *, source: str, settings: Mapping[str, Any]) -> None:
+def write_rows(
+    folder: Path, kind: type[Row], rows: Iterable[Row], *, source: str, settings: Mapping[str, Any], note: str = ""
+) -> None:
     """Writes a data set that `datasets.load_dataset(folder)` reads, with a card of its counts, `source` and `settings`.
 
-    `source` says in words where the trees are from; `settings` are plain JSON values. The folder appears when it is
-    whole, in place of one that was there. Raises `PonderosaError`, which names it, if it cannot be written.
+    `source` says in words where the trees are from; `settings` are plain JSON values; a `note` is a line of the card.
+    The folder appears when it is whole, in place of one that was there. Raises `PonderosaError`, which names it, if it
+    cannot be written.
     """
     rows = list(rows)
     columns = {f.name: [getattr(row, f.name) for row in rows] for f in fields(kind)}
     with atomic(folder) as temporary:
         temporary.mkdir()
         name = _KINDS[kind]
-        text = data_card(name[0].upper() + name[1:], source, [rows_part("default", TABLE, kind, rows)], settings)
+        parts = [rows_part("default", TABLE, kind, rows)]
+        text = data_card(name[0].upper() + name[1:], source, parts, settings, note=note)
         (temporary / CARD).write_text(text, encoding="utf-8")
         write_table(temporary / TABLE, _schema(kind), [columns], kind=_KINDS[kind], version=VERSION)
 

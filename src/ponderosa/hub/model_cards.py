@@ -30,7 +30,8 @@ def public_card(
     record = {key: value for key, value in public(known.record).items() if key != "rows"}
     start = base or known.record.get("start")
     if recipe:
-        record["run"] = {"recipe": public(recipe["name"]), "round": round}
+        told = {key: line for key, line in record.get("run", {}).items() if key == "decontamination"}
+        record["run"] = {"recipe": public(recipe["name"]), "round": round, **told}
     model = Model(
         name,
         known.values,

@@ -7,6 +7,7 @@ from typing import Any
 from ponderosa.core import PonderosaError, split_options
 from ponderosa.core.card import CARD, card
 from ponderosa.evolution import recipe_of
+from ponderosa.evolution.problems import decontamination_line
 from ponderosa.evolution.run import RECIPE, read_json, rounds
 from ponderosa.evolution.searching import SETTINGS, SearchRun, forests
 from ponderosa.forest import PairRow, Part, SFTRow, ValueRow, data_card, forest_part, read_rows, rows_part
@@ -51,7 +52,8 @@ def _run(source: Path, name: str, license: str | None) -> list[Repository]:
     recipe = recipe_of(source).model_dump(mode="json")
     license = license or _license_of(recipe)
     last = finished[-1]
-    data = _data(_rounds_to(last), f"{name}-data", license, recipe)
+    note = public(decontamination_line(source))
+    data = _data(_rounds_to(last), f"{name}-data", license, recipe, note)
     told = data.name if data else None
     found = [_model(last / "policy", name, license, told)]
     if (last / "ppm").exists():
@@ -100,9 +102,9 @@ def _model(source: Path, name: str, license: str | None, data: str | None, base:
     return Repository(name, "model", files | {CARD: public_card(source, name, license=license, data=data, **known)})
 
 
-def _data(made: list[Path], name: str, license: str | None, recipe: dict[str, Any]) -> Repository | None:
+def _data(made: list[Path], name: str, license: str | None, recipe: dict[str, Any], note: str) -> Repository | None:
     """All that the rounds of a run were trained on, and the trees that it comes from: a part for each kind; None where
-    there is neither.
+    there is neither. The `note` goes to the card.
     """
     files: dict[str, Path | str] = {}
     parts: list[Part] = []
@@ -127,7 +129,7 @@ def _data(made: list[Path], name: str, license: str | None, recipe: dict[str, An
     settings = public(
         {key: recipe[key] for key in ("problems", "search", "sampling", "rounds", "data") if key in recipe}
     )
-    files[CARD] = data_card(name.split("/")[1], told, parts, settings, license)
+    files[CARD] = data_card(name.split("/")[1], told, parts, settings, license, note)
     return Repository(name, "dataset", files)
 
 

@@ -7,6 +7,7 @@ from ponderosa.problems.contamination import (
     Decontamination,
     Match,
     decontaminated,
+    removed_in_words,
 )
 from ponderosa.problems.loading import Loaded, load_problems, stream_problems
 from ponderosa.problems.records import read_problems, write_problems
@@ -21,6 +22,7 @@ __all__ = [
     "decontaminated",
     "load_problems",
     "read_problems",
+    "removed_in_words",
     "stream_problems",
     "write_problems",
 ]

@@ -193,6 +193,20 @@ class Decontamination:
         return f"{len(self.matches):,} of {self.problems:,} problems stand in a benchmark ({by_benchmark})"
 
 
+def removed_in_words(found: Mapping[str, Any]) -> str:
+    """What `Decontamination.to_json` counts, and what was looked into, as a line of a report or a card."""
+    by_benchmark = ", ".join(f"{name} {sum(kinds.values()):,}" for name, kinds in found["by_benchmark"].items())
+    compared = ", ".join(
+        f"{name} ({f'runs of {length} words' if length else 'the same question'})"
+        for settings in found["settings"]
+        for name, length in settings["words"].items()
+    )
+    return (
+        f"Decontamination: {found['removed']:,} of {found['problems']:,} training problems were left out"
+        f"{f' ({by_benchmark})' if by_benchmark else ''}; they were compared with {compared}."
+    )
+
+
 def decontaminated(
     problems: Iterable[Problem], benchmarks: Sequence[Benchmarks], found: Decontamination
 ) -> Iterator[Problem]:

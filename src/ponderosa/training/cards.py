@@ -78,8 +78,9 @@ def write_card(folder: Path, name: str | None = None) -> None:
 def tell(folder: Path, **run: Any) -> None:
     """Adds to the record of a checkpoint, and to its card, what a run knows of it by now.
 
-    That is `recipe` (its name), `round`, `command`, the step `format`, and `scores`: a rate, as of `percent`, by the
-    name of each method. Without a record, as where a user's own training made it, nothing happens.
+    That is `recipe` (its name), `round`, `command`, the step `format`, a line on the `decontamination` of the training
+    problems, and `scores`: a rate, as of `percent`, by the name of each method. Without a record, as where a user's own
+    training made it, nothing happens.
     """
     if not (folder / RECORD).exists():
         return
@@ -157,6 +158,8 @@ def _made(model: Model) -> list[str]:
         told.append(f"The loss went from {report['loss_start']:.4g} to {report['loss_end']:.4g}.")
     if kept := report.get("kept"):
         told.append(f"On held-out rows it is {kept['loss']:.4g}, with an accuracy of {kept['accuracy']:.1%}.")
+    if line := run.get("decontamination"):
+        told.append(line)
     if not told:
         return []
     sections = ["## How it was made", " ".join(told)]

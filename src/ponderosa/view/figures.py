@@ -94,6 +94,13 @@ def save(figure: "Figure", path: Path) -> None:
         figure.savefig(path, dpi=200, facecolor="white", metadata=metadata)
 
 
+def remove(folder: Path, *patterns: str) -> None:
+    """Removes what an earlier report left in its folder: not every report has all pictures."""
+    for pattern in patterns:
+        for path in folder.glob(pattern):
+            path.unlink()
+
+
 def inline_svg(figure: "Figure", alt: str) -> str:
     """A picture as an SVG element for a page: no outside reference, no background, text as text, colours as variables.
 

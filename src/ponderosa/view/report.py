@@ -7,6 +7,7 @@ from html import escape
 from pathlib import Path
 
 from ponderosa.core import Tree
+from ponderosa.problems import removed_in_words
 from ponderosa.view import accounting, figures, page, reflection, rewards
 from ponderosa.view.progress import duration
 from ponderosa.view.rounds import (
@@ -120,10 +121,12 @@ def _accuracy(results: Results) -> str:
     picture = figures.inline_svg(figures.accuracy(results), _alt("Accuracy in percent by round", results, measured))
     caption = "Accuracy in % of held-out problems, with 95 % intervals and generated tokens a problem"
     compared = against_majority(results)
+    decontamination = results.get("decontamination")
     return page.section(
         "Accuracy",
         page.beside(page.pictures([picture]), page.rates_table(caption, _names(results), _rows(measured))),
         page.paragraph("On the same problems: " + "; ".join(compared) + ".") if compared else "",
+        page.paragraph(removed_in_words(decontamination)) if decontamination else "",
     )
 
 

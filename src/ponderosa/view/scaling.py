@@ -5,24 +5,29 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ponderosa.evaluation.scaling.accuracy_by_compute import ComputeToAccuracy
 from ponderosa.evaluation.scaling.fits import Frontier, ScalingFits
 from ponderosa.evaluation.scaling.frontier import Choice
-from ponderosa.evaluation.scaling.measurements import Model
+from ponderosa.evaluation.scaling.measurements import Model, short
 from ponderosa.evaluation.scaling.quantities import Quantity
 from ponderosa.evaluation.scaling.sample_curves import COVERAGE
 from ponderosa.view import page, scaling_figures
 from ponderosa.view.curves import NAMES
-from ponderosa.view.figures import inline_svg, save
+from ponderosa.view.figures import inline_svg, remove, save
+from ponderosa.view.scaling_figures import called
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_TITLES = ("loss", "compute-optimal", "accuracy-by-*", "test-time-*", "trade-off*")
+"""What the files of `pictures` are called."""
 _BASES = {"measured": "measured", "curve": "curves by samples", "law": "law of all models"}
 
 
 def write_report(folder: Path, name: str, fits: ScalingFits, command: str = "") -> Path:
     """Writes `report.html` and its pictures into `folder`; returns the page's path. Raises `PonderosaError`."""
     drawn = dict(pictures(fits))
+    remove(folder, *(f"{title}.{suffix}" for title in _TITLES for suffix in ("svg", "png")))
     for title, (figure, _) in drawn.items():
         for suffix in ("svg", "png"):
             save(figure, folder / f"{title}.{suffix}")
@@ -39,14 +44,17 @@ def pictures(fits: ScalingFits) -> "Iterator[tuple[str, tuple[Figure, str]]]":
     if fits.by_loss:
         shown = [fit for fit in fits.by_loss if (fit.method, fit.samples) in _shown_by_loss(fits)]
         yield "accuracy-by-loss", (scaling_figures.accuracy_by_loss(shown), "Accuracy by held-out loss")
+    for found in shown_by_compute(fits):
+        words = f"Accuracy by training compute: {called(found.method)} at {found.samples:g}"
+        yield f"accuracy-by-compute-{_file(found.method)}", (scaling_figures.accuracy_by_compute(found), words)
     for method in dict.fromkeys(fit.method for fit in fits.curves):
         figure = scaling_figures.by_samples(fits.curves, method, best_trained(fits))
         yield f"test-time-{_file(method)}", (figure, f"Accuracy by samples: {NAMES.get(method, method)}")
-    for found in fits.frontiers:
-        if found.targets:
-            name = "trade-off-coverage" if found.points[0].method == COVERAGE else "trade-off"
-            words = f"Training against test-time compute for equal accuracy, where {found.group}"
-            yield name, (scaling_figures.trade_off(found, fits.curves, fits.trade_offs), words)
+    for front in fits.frontiers:
+        if front.targets:
+            name = "trade-off-coverage" if front.points[0].method == COVERAGE else "trade-off"
+            words = f"Training against test-time compute for equal accuracy, where {front.group}"
+            yield name, (scaling_figures.trade_off(front, fits.curves, fits.trade_offs), words)
 
 
 def best_trained(fits: ScalingFits, most: int = 8) -> list[Model]:
@@ -54,6 +62,14 @@ def best_trained(fits: ScalingFits, most: int = 8) -> list[Model]:
     every = sorted(fits.measurements.models, key=lambda model: (model.parameters, model.tokens))
     largest = {model.parameters: model for model in every}
     return (every if len(largest) < 3 else list(largest.values()))[-most:]
+
+
+def shown_by_compute(fits: ScalingFits) -> list[ComputeToAccuracy]:
+    """Of each method that of most samples; `fits.json` has all."""
+    most: dict[str, ComputeToAccuracy] = {}
+    for found in sorted(fits.by_compute, key=lambda fit: fit.samples):
+        most[found.method] = found
+    return [most[method] for method in fits.measurements.methods if method in most]
 
 
 def findings(fits: ScalingFits) -> list[str]:
@@ -66,10 +82,13 @@ def findings(fits: ScalingFits) -> list[str]:
     for found in fits.allocations:
         if not found.a.doubt:
             said.append(f"The best size grows as C^a, a = {interval(found.a)} ({found.approach}).")
+    for by_compute in shown_by_compute(fits):
+        if by_compute.predictions:
+            said.append(_foretold(by_compute))
     for law in fits.trade_offs:
         if not law.doubt:
             said.append(
-                f"{_called(law.method)}: ten times the training replaces "
+                f"{called(law.method)}: ten times the training replaces "
                 f"{_times(law.quantities['exchange'])} times the test-time compute, for equal accuracy."
             )
     return said
@@ -82,8 +101,13 @@ def doubts(fits: ScalingFits) -> list[str]:
         said += _doubtful(f"{fit.law.name.capitalize()}'s form of the loss", fit.quantities, fit.doubt)
     said += [f"Compute-optimal size, {found.approach}: {found.a.doubt}." for found in fits.allocations if found.a.doubt]
     for by_loss in fits.by_loss:
-        what = f"Accuracy by loss, {_called(by_loss.method)} at {by_loss.samples:g}"
+        what = f"Accuracy by loss, {called(by_loss.method)} at {by_loss.samples:g}"
         said += _doubtful(what, by_loss.quantities, by_loss.doubt)
+    for by_compute in shown_by_compute(fits):
+        what = f"Accuracy by training compute, {called(by_compute.method)} at {by_compute.samples:g}"
+        said += _doubtful(what, {}, by_compute.doubt)
+        wide = [found for found in by_compute.predictions if found.accuracy.doubt]
+        said += [f"{what}, at {found.flops:.1e} FLOPs: {found.accuracy.doubt}." for found in wide[:1]]
     for method in dict.fromkeys(fit.method for fit in fits.curves):
         curves = [fit for fit in fits.curves if fit.method == method]
         reasons: dict[str, list[str]] = {}
@@ -92,15 +116,25 @@ def doubts(fits: ScalingFits) -> list[str]:
             if why:
                 reasons.setdefault(why, []).append(curve.model)
         said += [
-            f"{_called(method)} by samples, {len(models)} of {len(curves)} models ({', '.join(models[:4])}"
+            f"{called(method)} by samples, {len(models)} of {len(curves)} models ({', '.join(models[:4])}"
             f"{', …' if len(models) > 4 else ''}): {why}."
             for why, models in reasons.items()
         ]
-    said += [f"{_called(law.method)}, training against test time: {law.doubt}." for law in fits.trade_offs if law.doubt]
+    said += [f"{called(law.method)}, training against test time: {law.doubt}." for law in fits.trade_offs if law.doubt]
     for found in fits.frontiers:
         if not found.targets:
             said.append(f"Where {found.group}: no round accuracy lies between the models' best: name --targets.")
     return [*said, *(f"{remark[0].upper()}{remark[1:]}." for remark in fits.measurements.remarks)]
+
+
+def _foretold(fit: ComputeToAccuracy) -> str:
+    """What the laws say of the most training that was measured, and of the most that they are asked about."""
+    most = next(found for found in reversed(fit.predictions) if found.point is not None)
+    ends = [f"{_share(found.accuracy)} with {found.flops:.1e} training FLOPs" for found in (most, fit.predictions[-1])]
+    return (
+        f"{called(fit.method)} at {fit.samples:g}: {ends[0]}, the most measured, and {ends[1]} (extrapolated), divided "
+        "as is best."
+    )
 
 
 def interval(found: Quantity) -> str:
@@ -192,6 +226,18 @@ def _html(name: str, fits: ScalingFits, svgs: Mapping[str, str], command: str) -
         page.section(
             "Accuracy by loss", page.pictures([svgs[t] for t in svgs if t == "accuracy-by-loss"]), _by_loss(fits)
         ),
+        page.section(
+            "Accuracy by training compute",
+            page.paragraph(
+                "The law of the loss, put into that of accuracy by loss. The dark line is the best division of the "
+                "FLOPs, dotted where that lies beyond the models measured, its band the 95 % interval of both laws "
+                "refitted; the thin lines are the sizes that were measured, on tokens as measured."
+            )
+            if fits.by_compute
+            else "",
+            page.pictures(svg for title, svg in svgs.items() if title.startswith("accuracy-by-compute")),
+            *map(_by_compute, shown_by_compute(fits)),
+        ),
         page.section("Accuracy by samples", page.pictures(test_time), _test_time(fits)),
         page.section("Reproduce", f"<pre>{escape(command)}</pre>" if command else ""),
     ]
@@ -220,7 +266,7 @@ def _allocations(fits: ScalingFits) -> str:
 def _by_loss(fits: ScalingFits) -> str:
     rows = [
         [
-            f"{_called(fit.method)}, {fit.samples:g}",
+            f"{called(fit.method)}, {fit.samples:g}",
             *(_plain(fit.quantities[name]) for name in ("c", "m", "s")),
             f"{100 * fit.rms:.1f}",
             fit.doubt or next((q.doubt for q in fit.quantities.values() if q.doubt), "determined"),
@@ -231,10 +277,30 @@ def _by_loss(fits: ScalingFits) -> str:
     return page.table(caption, ("method, samples", "c [95 %]", "m [95 %]", "s [95 %]", "off by, points", ""), rows)
 
 
+def _by_compute(fit: ComputeToAccuracy) -> str:
+    rows = [
+        [
+            f"{found.flops:.1e}",
+            f"{short(found.parameters)} on {short(found.tokens)}",
+            _share(found.accuracy),
+            found.point.model.name if found.point else "",
+            f"{100 * found.point.accuracy:.1f} %" if found.point else "",
+            f"{100 * found.for_it:.1f} %" if found.for_it is not None else "",
+            "; ".join(filter(None, [found.remark, found.accuracy.doubt])),
+        ]
+        for found in fit.predictions
+    ]
+    head = ("training FLOPs", "best division", "accuracy [95 %]", "model", "measured", "predicted for it", "")
+    caption = (
+        f"{called(fit.method)} at {fit.samples:g}: {fit.formula} ({fit.source}), off by {100 * fit.rms:.1f} points"
+    )
+    return page.table(caption, head, rows)
+
+
 def _test_time(fits: ScalingFits) -> str:
     rows = [
         [
-            f"{fit.model}: {_called(fit.method)}",
+            f"{fit.model}: {called(fit.method)}",
             fit.law.formula,
             "; ".join(f"{name} = {_plain(found)}" for name, found in fit.quantities.items()),
             f"{100 * fit.worst:.1f}",
@@ -249,7 +315,7 @@ def _test_time(fits: ScalingFits) -> str:
 def _trade_offs(fits: ScalingFits) -> str:
     rows = [
         [
-            _called(law.method),
+            called(law.method),
             law.formula,
             *(_plain(law.quantities[name]) for name in ("b", "c", "exchange")),
             f"{len(law.points)}",
@@ -284,9 +350,8 @@ def _times(found: Quantity) -> str:
     return f"{10**found.value:.3g} [{10**found.low:.3g}, {10**found.high:.3g}]"
 
 
-def _called(method: str) -> str:
-    name = NAMES.get(method, method)
-    return name if method == COVERAGE else name[0].upper() + name[1:]
+def _share(found: Quantity) -> str:
+    return f"{100 * found.value:.1f} % [{100 * found.low:.1f}, {100 * found.high:.1f}]"
 
 
 def _plain(found: Quantity) -> str:

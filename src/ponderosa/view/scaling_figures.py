@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ponderosa.evaluation.scaling.accuracy_by_compute import ComputeToAccuracy
 from ponderosa.evaluation.scaling.accuracy_laws import LossToAccuracy, TradeOff
 from ponderosa.evaluation.scaling.fits import Frontier, ScalingFits
 from ponderosa.evaluation.scaling.frontier import Choice, Reach, reaches
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 _BEYOND = 4.0
 """How many times further than it was measured a law is drawn."""
+_FURTHEST = 10.0
+"""The same for accuracy by training compute."""
 
 
 def loss(fits: ScalingFits) -> "Figure":
@@ -76,6 +79,35 @@ def accuracy_by_loss(fits: Sequence[LossToAccuracy]) -> "Figure":
             axes.plot(span, 100 * fit.accuracy(span), color=_color(place), linewidth=1.4)
     axes.invert_xaxis()  # to the right is better trained, as in the other pictures
     axes.set_xlabel("held-out loss, nats a token", color=COLORS["muted"])
+    return _legend(figure)
+
+
+def accuracy_by_compute(fit: ComputeToAccuracy) -> "Figure":
+    """Accuracy over training FLOPs: measured by size, with what the laws say of each, and of the best division of the
+    FLOPs with its 95 % band.
+    """
+    figure, axes = new_axes(f"{called(fit.method)} at {fit.samples:g}: accuracy by training compute", "%")
+    points = fit.by_loss.points
+    flops = [6 * point.model.parameters * point.model.tokens for point in points]
+    if not fit.doubt:
+        span = np.geomspace(min(flops), _FURTHEST * max(flops), 80)
+        low, high = fit.band(span)
+        axes.fill_between(span, 100 * low, 100 * high, color=COLORS["muted"], alpha=0.2, linewidth=0)
+        best, inside = 100 * fit.accuracy(span), np.array([not remark for remark in fit.remarks(span)])
+        label = "the best division, by the laws (dotted: extrapolated)"
+        axes.plot(span, np.where(inside, best, np.nan), color=COLORS["ink"], linewidth=1.4, label=label)
+        axes.plot(span, np.where(inside, np.nan, best), color=COLORS["ink"], linewidth=1.2, linestyle=":")
+    for place, size in enumerate(sorted({point.model.parameters for point in points})):
+        own = sorted((p for p in points if p.model.parameters == size), key=lambda point: point.model.tokens)
+        tokens = np.array([point.model.tokens for point in own])
+        _intervals(axes, 6 * size * tokens, own, place, f"{short(size)} parameters")
+        if not fit.doubt:
+            read = np.geomspace(tokens.min(), tokens.max(), 40)
+            shares = fit.accuracy_of(np.full_like(read, size), read)
+            axes.plot(6 * size * read, 100 * shares, color=_color(place), linewidth=0.8)
+    axes.set_xscale("log")
+    axes.tick_params(which="minor", length=0)
+    axes.set_xlabel("training FLOPs (6 N D)", color=COLORS["muted"])
     return _legend(figure)
 
 
@@ -177,6 +209,12 @@ def _cheapest(axes: "Axes", choices: Sequence[Choice], place: int) -> None:
 def _power(value: float) -> str:
     exponent = np.log10(value)
     return f"1e{exponent:.0f}" if abs(exponent - round(exponent)) < 1e-6 else short(value)
+
+
+def called(method: str) -> str:
+    """A method's name, to begin a line with."""
+    name = NAMES.get(method, method)
+    return name if method == COVERAGE else name[0].upper() + name[1:]
 
 
 def _color(place: int) -> str:

@@ -29,6 +29,7 @@ def write_study(folder: Path, findings: Findings, command: str) -> Path:
     Raises `PonderosaError` where matplotlib is missing.
     """
     study = findings["study"]
+    figures.remove(folder, "comparison-*.png")
     body = [
         f"<h1>{escape(study['name'])}</h1>",
         f'<p class="muted">{escape(subtitle(findings))}</p>',

@@ -1,7 +1,7 @@
 """Accuracy against what a model has learned, and against compute of training and of test time together.
 
 * By held-out loss: a sigmoid, as Llama 3's prediction of benchmarks (arXiv 2407.21783, section 3.2.1). With a law of
-  the loss it says what accuracy a model of N parameters and D tokens has.
+  the loss it says what accuracy a model of N parameters and D tokens has (`accuracy_by_compute`).
 * By compute: the log-odds of a right answer rise by b with the logarithm of training FLOPs and by c with that of test
   FLOPs. Jones (arXiv 2104.03113, section VI) found that of Elo ratings, which are log-odds too: lines of equal accuracy
   are straight in log-log, and ten times the training replaces 10^(b/c) times the test-time compute.

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ponderosa.core import PonderosaError
+from ponderosa.evaluation.scaling.accuracy_by_compute import ComputeToAccuracy, compose
 from ponderosa.evaluation.scaling.accuracy_laws import (
     LossToAccuracy,
     TradeOff,
@@ -47,6 +48,7 @@ class ScalingFits:
     allocations: tuple[Allocation, ...]
     profiles: tuple[Profile, ...]
     by_loss: tuple[LossToAccuracy, ...]
+    by_compute: tuple[ComputeToAccuracy, ...]
     curves: tuple[SampleCurve, ...]
     trade_offs: tuple[TradeOff, ...]
     frontiers: tuple[Frontier, ...]
@@ -63,6 +65,7 @@ class ScalingFits:
             "loss": {fit.law.name: fit.to_json() for fit in self.losses},
             "compute_optimal": [found.to_json() for found in self.allocations],
             "accuracy_by_loss": [fit.to_json() for fit in self.by_loss],
+            "accuracy_by_compute": [fit.to_json() for fit in self.by_compute],
             "test_time": [fit.to_json() for fit in self.curves],
             "trade_off": [fit.to_json() for fit in self.trade_offs],
             "frontier": [found.to_json() for found in self.frontiers],
@@ -96,7 +99,9 @@ def fit_all(
         ]
         for point in measurements.accuracies
     }
-    by_loss = [fit_loss_to_accuracy(points, seed=seed, resamples=resamples) for points in by_method.values()]
+    sigmoids = [fit_loss_to_accuracy(points, seed=seed, resamples=resamples) for points in by_method.values()]
+    by_loss = [fit for fit in sigmoids if fit is not None]
+    by_compute = [compose(losses[0], fit, seed=seed) for fit in by_loss]
     curves = [fit_curve(points, seed=seed, resamples=resamples) for points in measurements.curves().values()]
     known = [curve for curve in curves if curve is not None]
     laws = [
@@ -120,7 +125,15 @@ def fit_all(
         )
         frontiers.append(Frontier(group, tuple(points), chosen, counts, tuple(choices)))
     return ScalingFits(
-        *(measurements, losses, tuple(best), tuple(shapes)),
-        *(tuple(fit for fit in by_loss if fit is not None), tuple(known), tuple(trades), tuple(frontiers)),
-        *(seed, resamples),
+        measurements=measurements,
+        losses=losses,
+        allocations=tuple(best),
+        profiles=tuple(shapes),
+        by_loss=tuple(by_loss),
+        by_compute=tuple(by_compute),
+        curves=tuple(known),
+        trade_offs=tuple(trades),
+        frontiers=tuple(frontiers),
+        seed=seed,
+        resamples=resamples,
     )
