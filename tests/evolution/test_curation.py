@@ -23,6 +23,8 @@ def tree(*ends: tuple[str, float], problem: str = "p") -> Tree:
     [
         (ENGLISH * 3, True),
         (ENGLISH * 3 + CHINESE * 3, False),
+        ("First, we 计算 the sum, 然后 add three to it 因为 it is the 答案.", False),
+        ("Primero sumamos los números de todas las cajas y después restamos tres.", False),
         ("x" * 101, False),
         ("short\n" * 50, True),
         (ENGLISH + "```python\nprint(1)\n```\n", False),

@@ -26,11 +26,11 @@ class Readability(Part):
     is allowed, no fenced block.
 
     `share` is a function of one's own that gives that share, `python:module:attribute`, called with text and language;
-    by default languages are told from the others `among` which they are sought.
+    by default languages are told from the others `among` which they are sought, or from all if none is named.
     """
 
     language: str = "en"
-    among: tuple[str, ...] = ("en", "zh")
+    among: tuple[str, ...] = ()
     share: str = ""
     consistency: float = Field(0.95, ge=0, le=1)
     paragraph: int = Field(4000, ge=1)

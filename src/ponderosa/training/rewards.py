@@ -60,15 +60,15 @@ class FormatReward(_Entry):
 
 
 class LanguageReward(_Entry):
-    """The share of the words of the reasoning that are of the problem's language, its `meta["language"]` or `language`,
-    told from the others `among` which it is sought.
+    """The share of the words of the reasoning that are of the problem's language, its `meta["language"]` or `language`
+    (see `languages.language_share`), told from the others `among` which it is sought, by default from all.
 
     `share` is a function of one's own, `python:module:attribute`, called with the text and the language.
     """
 
     kind: Literal["language"] = "language"
     language: str = "en"
-    among: tuple[str, ...] = ("en", "zh")
+    among: tuple[str, ...] = ()
     share: str = ""
 
 
