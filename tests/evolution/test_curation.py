@@ -27,7 +27,8 @@ def tree(*ends: tuple[str, float], problem: str = "p") -> Tree:
         ("Primero sumamos los números de todas las cajas y después restamos tres.", False),
         ("x" * 101, False),
         ("short\n" * 50, True),
-        (ENGLISH + "```python\nprint(1)\n```\n", False),
+        *((ENGLISH + f"{fence}\nx = 1\n", False) for fence in ("```python", "```py", "``` cpp", "```", "  ```", "~~~")),
+        (ENGLISH + "The program `x = 1` and ```x = 2``` in a line.\n", True),
     ],
 )
 def test_what_can_be_read(text: str, readable: bool) -> None:

@@ -4,6 +4,7 @@
 Beyond being right, a solution is to be in one language, without endless paragraphs, and without blocks of code.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from itertools import cycle, islice
 from math import lcm
@@ -11,11 +12,11 @@ from math import lcm
 from pydantic import Field
 
 from ponderosa.core import Problem, StepFormat, Tree, find_attribute
-from ponderosa.core.plain_formats import OPENING_FENCE
 from ponderosa.evolution.settings import Part
 from ponderosa.forest import PairRow, Trajectory, trajectories
 from ponderosa.training.languages import check_languages, language_share
 
+_FENCE = re.compile(r"^[ \t]*(?:```|~~~)", re.MULTILINE)
 Readable = Callable[[str, str], bool]
 """Can a text be read, in this language?"""
 
@@ -23,7 +24,7 @@ Readable = Callable[[str, str], bool]
 class Readability(Part):
     """What can be read: a text with at least the share `consistency` of its words in its problem's language, which is
     the problem's `meta["language"]` or `language`; no paragraph of more than `paragraph` characters; and, unless `code`
-    is allowed, no fenced block.
+    is allowed, no fenced block, whatever its language.
 
     `share` is a function of one's own that gives that share, `python:module:attribute`, called with text and language;
     by default languages are told from the others `among` which they are sought, or from all if none is named.
@@ -43,7 +44,7 @@ class Readability(Part):
         share, options = find_attribute(self.share) if self.share else (language_share, {"among": self.among})
 
         def readable(text: str, language: str) -> bool:
-            if not self.code and OPENING_FENCE in text:
+            if not self.code and _FENCE.search(text):
                 return False
             if any(len(paragraph) > self.paragraph for paragraph in text.splitlines()):
                 return False
