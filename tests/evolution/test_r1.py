@@ -127,7 +127,7 @@ def test_each_stage_trains_from_where_the_paper_says(evolved: Any, tmp_path: Pat
 def test_what_stage_4_was_trained_on_is_counted_where_stage_3_put_it(evolved: Any) -> None:
     _, results = evolved()
     (four,) = (record for record in results["rounds"] if record["round"] == 4)
-    assert (four["sft"]["rows"], four["sft"]["pairs"]) == (2, 2)
+    assert (four["sft"]["rows"], four["sft"]["pairs"]) == (2, 4)  # of solutions, and of their answers alone
     assert four["sft"]["wrong_intermediate"]["n"] == 2
 
 

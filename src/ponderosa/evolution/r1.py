@@ -198,7 +198,7 @@ async def curate(stages: Stages, settings: RejectionSampling, forests: Sequence[
         return sft_rows(trees, stages.format, data.top, data.choice, verified=data.verified, keep=keep)
 
     def preferred(trees: Iterable[Tree]) -> list[PairRow]:
-        return preferences(trees, stages.format, keep)
+        return preferences(trees, stages.recipe.format, keep)
 
     told = settings.model_dump(mode="json", include={"data", "readable", "judge"})
     stages.write(3, "sft", SFTRow, chosen, forests, told)

@@ -21,8 +21,10 @@ from ponderosa.core import (
     PonderosaError,
     Problem,
     Reward,
+    Scored,
     StepFormat,
     Tags,
+    answer_alone,
     find_attribute,
 )
 from ponderosa.search.concurrent import together
@@ -83,8 +85,10 @@ class LengthReward(_Entry):
 
 
 class ModelReward(_Entry):
-    """The value in [-1, 1] that a reward model (see `models.load_reward`) gives the `answer` alone, with the question,
-    or the `whole` solution: helpfulness and harmlessness in DeepSeek-R1, section 2.3.4.
+    """The value in [-1, 1] that a reward model (see `models.load_reward`) gives the `answer` alone, with the question
+    (see `core.answer_alone`), or the `whole` solution: helpfulness and harmlessness in DeepSeek-R1, section 2.3.4.
+
+    Where there is nothing to read, no answer or no text at all, it is -1, so that nothing is better said than unsaid.
     """
 
     kind: Literal["model"] = "model"
@@ -235,25 +239,35 @@ def soft_punishment(rollout: Rollout, limit: int, margin: int) -> float:
 
 def _model(entry: ModelReward, means: Means) -> Mark:
     model = means.load_reward(entry.checkpoint, means.format)
-    tags = TAGS.get(means.format_name)
 
     def read(rollout: Rollout) -> tuple[str, ...]:
         if entry.reads == "whole":
-            return rollout.steps
-        return (tags.parts(rollout.text)[1] if tags else rollout.steps[-1],)
+            return rollout.steps if rollout.text.strip() else ()
+        alone = answer_alone(means.format_name, rollout.steps, rollout.answer)
+        return () if alone is None else (alone,)
 
     async def mark_all(rollouts: Sequence[Rollout]) -> list[float | None]:
+        paths = [(one.problem.question, read(one)) for one in rollouts]
+        said = [path for path in paths if path[1]]
         try:
-            scored = await model.score([(one.problem.question, read(one)) for one in rollouts], last_only=True)
+            scored = iter(await model.score(said, last_only=True) if said else [])
         except BackendError as error:
             means.trouble(f"reward model failed: {error}")
             return [None] * len(rollouts)
-        values = [None if one.unread else one.values[-1] for one in scored]
+        values = [_value(next(scored)) if steps else _NOTHING_SAID for _, steps in paths]
         if wrong := sum(value is not None and not math.isfinite(value) for value in values):
             raise PonderosaError(f"the reward model {entry.checkpoint} gave {wrong} values that are no numbers")
         return values
 
     return mark_all
+
+
+_NOTHING_SAID = -1.0
+"""The lowest value. A reward model's word on the bare question would be one on what it has never learned."""
+
+
+def _value(scored: Scored) -> float | None:
+    return None if scored.unread else scored.values[-1]
 
 
 def _own(entry: OwnReward, _: Means) -> Mark:
