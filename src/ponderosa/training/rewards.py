@@ -5,7 +5,7 @@ Each reward is a number for a rollout, or None where no verdict was possible; su
 
 import inspect
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -158,6 +158,15 @@ def make_marks(settings: Sequence[RewardSettings], means: Means) -> dict[str, Ma
     return {entry.label: _MAKERS[entry.kind](entry, means) for entry in settings}
 
 
+def check_rewards(settings: Iterable[RewardSettings]) -> None:
+    """Raises `PonderosaError` for functions that there are not, and for languages that cannot be told."""
+    for entry in settings:
+        if isinstance(entry, OwnReward):
+            _function(entry)
+        elif isinstance(entry, LanguageReward):
+            _share(entry)
+
+
 async def mark(rollouts: Sequence[Rollout], marks: Mapping[str, Mark]) -> list[dict[str, float | None]]:
     """All rewards of each rollout. Where one is missing all are: the rest of a sum would pass for the whole."""
     sound = [rollout for rollout in rollouts if not rollout.failed]
@@ -207,12 +216,15 @@ def _format(_: FormatReward, means: Means) -> Mark:
     return mark_all
 
 
-def _language(entry: LanguageReward, means: Means) -> Mark:
+def _share(entry: LanguageReward) -> tuple[Any, dict[str, Any]]:
     if entry.share:
-        share, options = find_attribute(entry.share)
-    else:
-        share, options = language_share, {"among": entry.among}
-        check_languages((entry.language, *entry.among))
+        return find_attribute(entry.share)
+    check_languages((entry.language, *entry.among))
+    return language_share, {"among": entry.among}
+
+
+def _language(entry: LanguageReward, means: Means) -> Mark:
+    share, options = _share(entry)
     tags = TAGS.get(means.format_name)
 
     async def mark_all(rollouts: Sequence[Rollout]) -> list[float | None]:
@@ -270,10 +282,15 @@ def _value(scored: Scored) -> float | None:
     return None if scored.unread else scored.values[-1]
 
 
-def _own(entry: OwnReward, _: Means) -> Mark:
+def _function(entry: OwnReward) -> tuple[Any, dict[str, Any]]:
     function, options = find_attribute(entry.function)
     if not callable(function):
         raise PonderosaError(f"{entry.function} is no function: a reward of your own takes rollouts and gives numbers")
+    return function, options
+
+
+def _own(entry: OwnReward, _: Means) -> Mark:
+    function, options = _function(entry)
 
     async def mark_all(rollouts: Sequence[Rollout]) -> list[float | None]:
         try:
