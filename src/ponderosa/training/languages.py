@@ -90,8 +90,10 @@ def written_in(word: str, language: str) -> bool:
 def _foreign(sentence: str, language: str, among: Sequence[str]) -> bool:
     import py3langid
 
-    scores = {code: score for code, score in py3langid.rank(sentence) if code != _NO_LANGUAGE}
-    return bool(max(scores[code] for code in among or scores) - scores[language] > MARGIN)
+    ranked = py3langid.rank(sentence)  # the likeliest first
+    own = next(score for code, score in ranked if code == language)
+    best = next(score for code, score in ranked if code != _NO_LANGUAGE and (not among or code in among))
+    return bool(best - own > MARGIN)
 
 
 def check_languages(codes: Iterable[str]) -> None:
