@@ -1,7 +1,7 @@
 import pytest
 
 from ponderosa.core import PonderosaError
-from ponderosa.training.languages import check_languages, language_share, words, written_in
+from ponderosa.training.languages import check_languages, language_share, sentences, written_in
 
 
 @pytest.mark.parametrize(
@@ -14,7 +14,7 @@ from ponderosa.training.languages import check_languages, language_share, words,
     ],
 )
 def test_formulas_and_numbers_are_no_words(line: str, expected: list[str]) -> None:
-    assert words(line) == expected
+    assert sentences(line) == [expected]
 
 
 @pytest.mark.parametrize(

@@ -256,7 +256,7 @@ async def curate(stages: Stages, settings: RejectionSampling, forests: Sequence[
     def preferred(trees: Iterable[Tree]) -> list[PairRow]:
         return preferences(graded(trees), stages.recipe.format, keep)
 
-    judge = settings.judge if settings.open else None
+    judge = settings.judge if approved and approved.summary["by_the_judge_alone"] else None
     stages.write(3, "sft", SFTRow, chosen, forests, told, judge)
     stages.write(3, "pairs", PairRow, preferred, forests, told, judge)
 

@@ -59,9 +59,10 @@ drawings and a name; of 29 sentences of two to twelve words in twelve other lang
 """
 
 
-def words(text: str) -> list[str]:
-    """The words of a text: runs of at least two letters, and single characters of scripts that have no spaces."""
-    return _WORD.findall(_FORMULA.sub(" ", text))
+def sentences(text: str) -> list[list[str]]:
+    """The words of each sentence: runs of at least two letters, and single characters of scripts without spaces."""
+    prose = _FORMULA.sub(" ", unicodedata.normalize("NFKC", text))
+    return [_WORD.findall(sentence) for sentence in _END.split(prose)]
 
 
 def language_share(text: str, language: str, among: Sequence[str] = ()) -> float:
@@ -73,10 +74,9 @@ def language_share(text: str, language: str, among: Sequence[str] = ()) -> float
     ISO 639 codes that py3langid knows.
     """
     own = total = 0
-    for sentence in _END.split(_FORMULA.sub(" ", unicodedata.normalize("NFKC", text))):
-        found = _WORD.findall(sentence)
-        ours = [word for word in found if written_in(word, language)]
-        total += len(found)
+    for words in sentences(text):
+        ours = [word for word in words if written_in(word, language)]
+        total += len(words)
         own += len(ours) if ours and not _foreign(" ".join(ours), language, among) else 0
     return own / total if total else 1.0
 
@@ -91,9 +91,8 @@ def _foreign(sentence: str, language: str, among: Sequence[str]) -> bool:
     import py3langid
 
     ranked = py3langid.rank(sentence)  # the likeliest first
-    own = next(score for code, score in ranked if code == language)
     best = next(score for code, score in ranked if code != _NO_LANGUAGE and (not among or code in among))
-    return bool(best - own > MARGIN)
+    return bool(best - dict(ranked)[language] > MARGIN)
 
 
 def check_languages(codes: Iterable[str]) -> None:
