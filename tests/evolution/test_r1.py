@@ -21,7 +21,7 @@ from ponderosa.evolution.stages import Forest, SearchPlan, Stages
 from ponderosa.forest import PairRow, SFTRow, read_rows, write_forest
 from ponderosa.models import JudgeSettings, Spec, review_of, split_judge
 from ponderosa.models.spec import VLLMSettings
-from ponderosa.problems import load_problems, read_problems
+from ponderosa.problems import read_problems
 
 GRPO = {"batch_size": 8, "group": 4}
 TEXT = "<think>Ann has two apples and gives one of them to her brother Ben.</think> \\boxed{1}"
@@ -245,7 +245,7 @@ def test_the_real_recipe_names_a_judge_that_can_be_loaded() -> None:
 def test_open_problems_are_searched_for_and_do_not_count_as_unsolved(evolved: Any, tmp_path: Path) -> None:
     named = tmp_path / "open.jsonl"
     named.write_text(json.dumps({"question": "Why?"}) + "\n")
-    (free,) = load_problems(str(named))
+    free = Problem(f"{named}:0", "Why?")
     ruled = [Problem(f"3-{i}", f"3, {i}?", "1") for i in range(2)]
     asked = judge(tmp_path / "j", *((problem, TEXT, ACCEPT) for problem in (*ruled, free)), (free, WRONG, REJECT))
     stages, results = evolved(sampling={"judge": asked, "open": [str(named)]})
@@ -301,6 +301,15 @@ def test_what_the_last_stages_need_is_looked_for_before_the_first(
     with pytest.raises(PonderosaError, match=message):
         evolved(**changes)
     assert Noted.trainings == 0
+
+
+def test_named_problems_have_ids_that_no_others_have(tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("a.jsonl", "b.jsonl")]
+    for file in files:
+        file.write_text(json.dumps({"id": "3-0", "question": f"In {file.name}?"}) + "\n")
+    stages = Noted(tmp_path / "run", recipe())
+    found = [*stages.fresh(3), *module.named_problems(stages, [str(file) for file in files])]
+    assert len({problem.id for problem in found}) == 4
 
 
 @pytest.mark.parametrize(

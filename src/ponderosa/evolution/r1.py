@@ -10,7 +10,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -226,9 +226,14 @@ def given_rows(stages: Stages, number: int, name: str, sources: Sequence[str]) -
 
 
 def named_problems(stages: Stages, names: Sequence[str]) -> list[Problem]:
-    """The problems of those names (see `load_problems`) that may be trained on. Raises `PonderosaError`."""
+    """The problems of those names (see `load_problems`) that may be trained on. Raises `PonderosaError`.
+
+    Their ids begin with the name: files count their problems, so that the run's own may have the same ids.
+    """
     folder = stages.recipe.problems.data_dir
-    return stages.source.trainable(problem for name in names for problem in load_problems(name, folder).problems)
+    return stages.source.trainable(
+        replace(problem, id=f"{name}:{problem.id}") for name in names for problem in load_problems(name, folder)
+    )
 
 
 async def curate(stages: Stages, settings: RejectionSampling, forests: Sequence[Forest]) -> None:
