@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ponderosa.core import TAGS, Tags
+from ponderosa.core import TAGS, Completion, Ended, StepKind, Tags, answer_alone, make_format
 
 THINK = TAGS["think"]
 LETTERS = Tags(("<a>", "<b>", "<c>"), "<c>")
@@ -25,6 +25,24 @@ def test_the_prompt_opens_what_it_opens(text: str, holds: bool) -> None:
 def test_the_parts_of_a_solution_are_told_apart() -> None:
     assert THINK.parts("So 8.</think> <answer>8</answer>") == ("So 8. ", "8")
     assert THINK.parts("So 8.") == ("So 8.", "")
+
+
+@pytest.mark.parametrize("format", TAGS)
+def test_an_answer_alone_has_no_reasoning(format: str) -> None:
+    alone = TAGS[format].alone("8")
+    reasoning, answer = TAGS[format].parts(alone)
+    assert (reasoning.strip(), answer) == ("", "8")
+
+
+def test_an_answer_alone_closes_the_thinking_that_the_prompt_opened() -> None:
+    assert THINK.hold(THINK.alone("8"))
+    step = make_format("think").parse(Completion(THINK.alone("8"), Ended.EOS))
+    assert (step.kind, step.answer) == (StepKind.ANSWER, "8")
+
+
+def test_without_an_answer_nothing_stands_alone() -> None:
+    assert answer_alone("think", ("So 8.\n",), None) is None
+    assert answer_alone("text", (), None) is None
 
 
 @given(st.lists(st.sampled_from(["<a>", "<b>", "<c>", "x", " "]), max_size=8))

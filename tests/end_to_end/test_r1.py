@@ -26,18 +26,29 @@ def recipe() -> dict[str, Any]:
         stage["grpo"] |= {"max_steps": 2, "batch_size": 8, "group": 4}
     sampling |= {"problems": 24, "other": ["python:ponderosa.sapling.examples:translations?count=8"]}
     sampling["sampling"] |= {"n": 8}
+    sampling["judge"] = "judge?samples=1:python:lenient:Lenient"
     for settings in (cold["sft"], tuning["sft"], scenarios["preference"]):
         settings |= {"max_steps": 2, "batch_size": 8}
     recipe["problems"] |= {"levels": [1], "arithmetic": 0}
-    recipe["evaluation"] |= {"test": 10}
+    recipe["evaluation"] |= {"test": 10, "final": 8, "probe": 4, "probe_rollouts": 2}
     return recipe
+
+
+LENIENT = """
+from ponderosa.core import Completion, Ended
+
+class Lenient:
+    async def propose(self, prompt, n, sampling, seed):
+        return [Completion("\\\\boxed{accept}", Ended.EOS)] * n
+"""
 
 
 def test_the_five_stages_run_through_a_kill_and_each_is_measured(recipe: dict[str, Any], tmp_path: Path) -> None:
     file, out = tmp_path / "tiny.yaml", tmp_path / "run"
     file.write_text(yaml.safe_dump(recipe))
+    (tmp_path / "lenient.py").write_text(LENIENT)
     command = [sys.executable, "-m", "ponderosa", "evolve", str(file), "--out", str(out)]
-    first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    first = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 600
     while not (out / "round-2" / "policy" / "training.json").exists():
         assert first.poll() is None
@@ -46,7 +57,7 @@ def test_the_five_stages_run_through_a_kill_and_each_is_measured(recipe: dict[st
     first.kill()
     first.wait()
     made = (out / "round-1" / "policy" / "model.safetensors").stat().st_mtime_ns
-    done = subprocess.run(command, capture_output=True, text=True, timeout=1800)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=1800)
     assert done.returncode == 0, done.stderr
     assert (out / "round-1" / "policy" / "model.safetensors").stat().st_mtime_ns == made
     results = json.loads((out / "results.json").read_text())
@@ -60,3 +71,10 @@ def test_the_five_stages_run_through_a_kill_and_each_is_measured(recipe: dict[st
     assert records[5]["report"]["rollouts"] == 16
     last = json.loads((out / "round-5" / "policy" / "metrics.jsonl").read_text().splitlines()[-1])
     assert {"accuracy", "language", "helpfulness", "harmlessness"} <= set(last["rewards"])
+    judged = json.loads((out / "round-3" / "judgement.json").read_text())
+    assert judged["approved"] == judged["answers"] > 0
+    preference = json.loads((out / "round-5" / "ppm" / "training.json").read_text())["report"]
+    assert preference["calibration"]["reliability"]["ece"]["n"] == preference["held_out"] > 0
+    measured = results["rounds"][-1]
+    assert measured["calibration"] is not None
+    assert {"probe_auc", "pair_accuracy"} <= set(measured["ppm"])

@@ -2,7 +2,7 @@ import pytest
 
 from ponderosa.core import Outcome, PonderosaError, Problem, Tree, make_format
 from ponderosa.evolution.curation import Readability, preferences
-from ponderosa.forest import sft_rows, trajectories
+from ponderosa.forest import PairRow, sft_rows, trajectories
 
 FORMAT = make_format("think")
 ENGLISH = "Ann has two apples and gives one of them to her brother Ben.\n"
@@ -23,9 +23,12 @@ def tree(*ends: tuple[str, float], problem: str = "p") -> Tree:
     [
         (ENGLISH * 3, True),
         (ENGLISH * 3 + CHINESE * 3, False),
+        ("First, we 计算 the sum, 然后 add three to it 因为 it is the 答案.", False),
+        ("Primero sumamos los números de todas las cajas y después restamos tres.", False),
         ("x" * 101, False),
         ("short\n" * 50, True),
-        (ENGLISH + "```python\nprint(1)\n```\n", False),
+        *((ENGLISH + f"{fence}\nx = 1\n", False) for fence in ("```python", "```py", "``` cpp", "```", "  ```", "~~~")),
+        (ENGLISH + "The program `x = 1` and ```x = 2``` in a line.\n", True),
     ],
 )
 def test_what_can_be_read(text: str, readable: bool) -> None:
@@ -55,22 +58,42 @@ def test_what_one_would_not_keep_leaves_its_place_to_another() -> None:
     assert [row.response for row in rows] == ["second"]
 
 
+def whole(pairs: list[PairRow]) -> list[tuple[str, str]]:
+    return [(pair.chosen, pair.rejected) for pair in pairs if pair.scope == "trajectory"]
+
+
 def test_a_pair_is_of_what_one_keeps_and_what_one_does_not() -> None:
     grown = tree(("good", 1.0), ("right but unreadable", 1.0), ("wrong", -1.0), ("good too", 1.0))
-    pairs = preferences([grown], FORMAT, lambda t: t.steps[0].startswith("good"))
-    assert {(pair.chosen, pair.rejected) for pair in pairs} == {("good", "right but unreadable"), ("good too", "wrong")}
-    assert all(pair.scope == "trajectory" and pair.prompt == FORMAT.render("How many?").text for pair in pairs)
+    pairs = preferences([grown], "think", lambda t: t.steps[0].startswith("good"))
+    assert whole(pairs) == [("good", "right but unreadable"), ("good too", "wrong")]
+    assert all(pair.prompt == FORMAT.render("How many?").text for pair in pairs)
+
+
+def test_what_nobody_could_judge_is_on_neither_side() -> None:
+    grown = tree(("good", 1.0), ("who knows", 1.0), ("wrong", -1.0))
+    pairs = preferences([grown], "think", lambda t: None if t.steps[0] == "who knows" else True, most=5)
+    assert whole(pairs) == [("good", "wrong")]
 
 
 def test_the_fewer_side_is_used_again_but_no_pair_twice() -> None:
     grown = tree(("good", 1.0), ("wrong", -1.0), ("bad", -1.0))
-    pairs = preferences([grown], FORMAT, lambda t: True, most=5)
-    assert [(pair.chosen, pair.rejected) for pair in pairs] == [("good", "wrong"), ("good", "bad")]
+    pairs = preferences([grown], "think", lambda t: True, most=5)
+    assert whole(pairs) == [("good", "wrong"), ("good", "bad")]
+
+
+def test_answers_alone_are_pairs_where_one_is_wrong_and_another() -> None:
+    ends = [("It is 1.</think> <answer>1 apple</answer>", 1.0), ("Eins.</think> <answer>one</answer>", 1.0)]
+    wrong = [(f"{thought}</think> <answer>7</answer>", -1.0) for thought in ("So 7.", "Or 7.")]
+    pairs = preferences([tree(*ends, *wrong)], "think", lambda t: "Eins" not in t.steps[0], most=9)
+    assert len(whole(pairs)) == 3
+    (answers,) = (pair for pair in pairs if pair.scope == "answer")
+    assert answers.prompt + answers.chosen == FORMAT.render("How many?").text + "</think> <answer>1 apple</answer>"
+    assert answers.rejected == "</think> <answer>7</answer>"
 
 
 def test_of_one_side_alone_there_is_no_pair() -> None:
-    assert preferences([tree(("good", 1.0))], FORMAT, lambda t: True) == []
-    assert preferences([tree(("wrong", -1.0))], FORMAT, lambda t: True) == []
+    assert preferences([tree(("good", 1.0))], "think", lambda t: True) == []
+    assert preferences([tree(("wrong", -1.0))], "think", lambda t: True) == []
 
 
 def test_a_language_that_cannot_be_told_is_named_before_anything_is_read() -> None:

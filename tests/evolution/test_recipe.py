@@ -38,6 +38,11 @@ def test_every_search_of_a_recipe_and_every_name_of_problems_is_known(path: Path
         assert set(options) <= set(OPTIONS)
 
 
+@pytest.mark.parametrize("path", [p for p in RECIPES if load_recipe(p).loop in ("rstar-math", "r1")], ids=called)
+def test_a_recipe_that_trains_a_reward_model_measures_its_order_of_sibling_steps(path: Path) -> None:
+    assert load_recipe(path).evaluation.probe > 0
+
+
 @pytest.mark.parametrize("path", [p for p in RECIPES if load_recipe(p).few_shot], ids=called)
 def test_the_examples_of_a_recipe_are_in_the_step_format_and_print_what_they_say(path: Path) -> None:
     """Each is a question as the format renders it, and steps that it parses, with the output of their program."""

@@ -36,6 +36,7 @@ from ponderosa.models import (
     load_grader,
     load_policy,
     load_reward,
+    review_of,
     split_judge,
 )
 from ponderosa.models.judge import critique, question_of, steps_that_hold, verdict_in
@@ -194,6 +195,8 @@ def test_a_path_is_asked_about_with_a_seed_of_its_own_whatever_else_is_asked() -
         ("It holds. \\boxed{correct}", True),
         ("\\boxed{\\text{Incorrect}}", False),
         ("\\boxed{Correct.}", True),
+        ("All three hold. \\boxed{accept}", True),
+        ("\\boxed{\\text{Reject}}", False),
         ("\\boxed{not correct}", None),
         ("correct", None),
         ("\\boxed{}", None),
@@ -223,6 +226,24 @@ def test_the_judge_sees_the_reference_where_there_is_one() -> None:
     assert "[Problem]\n\nWhat is 3 + 4?\n\n[Reference]\n\nseven\n\n[Answer]\n\n7\n\n" in compared
     assert "says the same as the reference" in compared
     assert "every step of it holds" in proof
+
+
+def test_a_review_asks_for_three_criteria_beside_the_reference() -> None:
+    alone = review_of("So 7.", Problem("p", "What is 3 + 4?"))
+    compared = review_of("So 7.", Problem("p", "What is 3 + 4?", "seven"))
+    assert "reference" not in alone.lower()
+    assert "[Problem]\n\nWhat is 3 + 4?\n\n[Reference]\n\nseven\n\n[Solution]\n\nSo 7.\n\n" in compared
+    assert "says the same as the reference" in compared
+    for text in (alone, compared):
+        assert all(criterion in text for criterion in ("1. It is correct", "2. It is readable", "3. It is in one"))
+        assert text.endswith("accept or reject, in \\boxed{}.")
+
+
+def test_a_judge_is_asked_as_one_says() -> None:
+    policy = Says("\\boxed{accept}")
+    verdict = asyncio.run(JudgeGrader(policy, asks=review_of).grade("So.", PROOF))
+    assert verdict == Verdict(True, judged=True)
+    assert policy.asked[0][0].question == review_of("So.", PROOF)
 
 
 @given(question=st.text(), answer=st.text())

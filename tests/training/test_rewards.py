@@ -141,9 +141,49 @@ async def test_length_is_punished_softly(tokens: int, ended: Ended, reward: floa
 async def test_a_model_reads_the_answer_or_the_whole() -> None:
     model = Lengths()
     entries = [{"kind": "model", "checkpoint": "m", "reads": "answer"}, {"kind": "model", "checkpoint": "m"}]
-    (scores,) = await marked(entries, [rollout("<code>ab", "<answer>cde<end_of_answer>")], means(model=model))
-    assert model.read == [("How many?", ("cde",)), ("How many?", ("<code>ab", "<answer>cde<end_of_answer>"))]
-    assert scores == {"model-answer": 0.003, "model-whole": 0.034}
+    steps = ("<code>ab", "<answer>cde<end_of_answer>")
+    (scores,) = await marked(entries, [rollout(*steps, answer="cde")], means(model=model))
+    assert model.read == [("How many?", ("<answer>cde<end_of_answer>",)), ("How many?", steps)]
+    assert scores == {"model-answer": 0.026, "model-whole": 0.034}
+
+
+@pytest.mark.parametrize(
+    ("format", "steps", "answer", "read"),
+    [
+        ("think", ("So 8.\n", "</think> <answer> 8 apples</answer>"), "8 apples", "</think> <answer>8 apples</answer>"),
+        ("think", ("So 8.\n</think> \\boxed{8}",), "8", "</think> <answer>8</answer>"),
+        ("text", ("So 8.\n\n", "It is \\boxed{8}."), "8", "It is \\boxed{8}."),
+    ],
+)
+async def test_an_answer_alone_is_a_solution_without_reasoning(
+    format: str, steps: tuple[str, ...], answer: str, read: str
+) -> None:
+    model = Lengths()
+    entry = {"kind": "model", "checkpoint": "m", "reads": "answer"}
+    await marked([entry], [rollout(*steps, answer=answer)], means(model=model, format=format))
+    assert model.read == [("How many?", (read,))]
+
+
+async def test_what_says_nothing_has_the_lowest_value_and_is_shown_to_no_model() -> None:
+    model = Lengths()
+    entries = [{"kind": "model", "checkpoint": "m", "reads": "answer"}, {"kind": "model", "checkpoint": "m"}]
+    cut_off = "So it is <answer>5 or"
+    silent, unfinished, done = await marked(
+        entries, [rollout(" "), rollout(cut_off), rollout(WHOLE, answer="5")], means(model=model)
+    )
+    assert silent == {"model-answer": -1.0, "model-whole": -1.0}
+    assert unfinished == {"model-answer": -1.0, "model-whole": len(cut_off) / 1000}
+    assert done["model-answer"] > -1
+    assert [steps for _, steps in model.read] == [
+        ("<answer>It is \\boxed{5}.<end_of_answer>",),
+        (cut_off,),
+        (WHOLE,),
+    ]
+
+
+async def test_where_nobody_says_anything_no_model_is_asked() -> None:
+    entry = {"kind": "model", "checkpoint": "m", "name": "help"}
+    assert await marked([entry], [rollout()], means(model=None)) == [{"help": -1.0}]
 
 
 async def test_a_model_that_dies_or_says_nothing_readable_gives_no_reward() -> None:

@@ -45,3 +45,7 @@ def train(
     if kept := report.get("kept"):
         told = f"loss {kept['loss']:.4g}, accuracy {kept['accuracy']:.1%} after step {kept['step']}"
         console.print(f"{'kept, held out:':24}{told}", markup=False, highlight=False)
+    if calibration := report.get("calibration"):
+        order = [f"{scope} pairs in order {share['value']:.1%}" for scope, share in calibration["order"].items()]
+        told = ", ".join([f"ECE {calibration['reliability']['ece']['value']:.1%}", *order])
+        console.print(f"{'calibration, held out:':24}{told}", markup=False, highlight=False)

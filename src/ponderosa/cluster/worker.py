@@ -51,7 +51,7 @@ from ponderosa.search import (
 )
 
 if TYPE_CHECKING:
-    from ponderosa.models import Journal
+    from ponderosa.models import Asks, Journal
 
 PROGRESS_EVERY_S = 0.5
 logger = logging.getLogger("ponderosa.cluster.worker")  # its own name, also where it is the main module
@@ -85,12 +85,12 @@ class Models:
 
         return load_discriminator(spec, lambda name: self.policy(name, journal, "discriminator"))
 
-    def grader(self, spec: str, journal: "Journal") -> Grader:
-        """The grader at `spec`; if it is a judge, likewise."""
+    def grader(self, spec: str, journal: "Journal", asks: "Asks | None" = None) -> Grader:
+        """The grader at `spec`; if it is a judge, likewise, and asked what `asks` says (see `JudgeGrader`)."""
         from ponderosa.models import load_grader, split_judge
 
         if split_judge(spec):
-            return load_grader(spec, lambda name: self.policy(name, journal, "grader"))
+            return load_grader(spec, lambda name: self.policy(name, journal, "grader"), asks)
         grader: Grader = self._get("grader", spec, load_grader)
         return grader
 

@@ -6,7 +6,7 @@ Standard library only; every other layer may import this one and this one import
 from ponderosa.core.components import PYTHON, close, find_attribute, load_component
 from ponderosa.core.errors import BackendError, PonderosaError, RefusedError
 from ponderosa.core.format import CodeFormat, ParsedStep, StepFormat, StepKind, boxed_answer, plain_text
-from ponderosa.core.formats import EXECUTED, FORMATS, PROGRAM, PROOF, TAGS, Tags, make_format
+from ponderosa.core.formats import EXECUTED, FORMATS, PROGRAM, PROOF, TAGS, Tags, answer_alone, make_format
 from ponderosa.core.options import split_options
 from ponderosa.core.outcome import Ended, Graded, Outcome, Status
 from ponderosa.core.problem import Kind, Problem
@@ -67,6 +67,7 @@ __all__ = [
     "Tree",
     "Usage",
     "Verdict",
+    "answer_alone",
     "boxed_answer",
     "close",
     "derive_seed",

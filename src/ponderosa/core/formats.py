@@ -1,7 +1,7 @@
 """All step formats by name."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ponderosa.core.errors import PonderosaError
@@ -68,11 +68,13 @@ class Tags:
     """What marks the parts of a whole solution in a format: each tag of `order` once, in that order.
 
     What is said to the reader follows the tag `answer`. With `opened` the prompt ends: it is not the policy's to write.
+    With `closed` a solution begins that has no reasoning.
     """
 
     order: tuple[str, ...]
     answer: str
     opened: str = ""
+    closed: str = ""
 
     def hold(self, text: str) -> bool:
         """Does what a policy wrote, `text`, have every tag exactly once, and in order?"""
@@ -87,11 +89,27 @@ class Tags:
             reasoning, answer = reasoning.replace(tag, ""), answer.replace(tag, "")
         return reasoning, answer
 
+    def alone(self, answer: str) -> str:
+        """A solution that says the answer and has no reasoning."""
+        return f"{self.closed}{self.answer}{answer}{self.order[-1]}"
 
-_THINK = Tags((THINK, END_OF_THINK, ANSWER, CLOSED_ANSWER), ANSWER, opened=THINK)
+
+_THINK = Tags((THINK, END_OF_THINK, ANSWER, CLOSED_ANSWER), ANSWER, opened=THINK, closed=f"{END_OF_THINK} ")
 TAGS: dict[str, Tags] = {
     "rstar": Tags((CODE, END_OF_CODE, OUTPUT, END_OF_OUTPUT, ANSWER, END_OF_ANSWER), ANSWER),
     "think": _THINK,
     "think/paragraphs": _THINK,
 }
 """Of the formats that have any, by name."""
+
+
+def answer_alone(format: str, steps: Sequence[str], answer: str | None) -> str | None:
+    """What a solution in the format of that name says to its reader, as a solution without reasoning: between the tags
+    for it, or, in a format without tags, its last step. None for one that came to no `answer`.
+    """
+    if answer is None:
+        return None
+    if format not in TAGS:
+        return steps[-1]
+    tags = TAGS[format]
+    return tags.alone(tags.parts("".join(steps))[1].strip() or answer)

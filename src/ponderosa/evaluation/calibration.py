@@ -10,6 +10,8 @@ from ponderosa.evaluation.statistics import CONFIDENCE, Estimate, group_codes
 
 Matrix = npt.NDArray[np.float64]
 RESAMPLES = 2_000
+_AT_ONCE = 50
+"""Resamples that are in memory together: one has a number for each group, of which there may be a hundred thousand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +63,8 @@ def reliability(
     # For each group and bin: how many, and the sums of what was predicted and observed.
     shape = (count, bins)
     sums = [_sums(group, place, weights, shape) for weights in (np.ones_like(p), p, o)]
-    rng = np.random.default_rng(seed)
-    drawn = rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES).astype(float)
     n, says, comes = (part.sum(0) for part in sums)
-    n_drawn, says_drawn, comes_drawn = (drawn @ part for part in sums)
+    n_drawn, says_drawn, comes_drawn = _resampled(sums, count, seed)
     tail = (1 - confidence) / 2
     found = []
     for i in np.flatnonzero(n):
@@ -84,3 +84,14 @@ def _sums(
 ) -> Matrix:
     flat = np.bincount(group * shape[1] + place, weights=weights, minlength=shape[0] * shape[1])
     return flat.reshape(shape).astype(np.float64)
+
+
+def _resampled(sums: Sequence[Matrix], count: int, seed: int) -> list[Matrix]:
+    """Each of the `sums` [groups, bins] over groups drawn anew [RESAMPLES, bins]."""
+    rng = np.random.default_rng(seed)
+    found: list[list[Matrix]] = [[] for _ in sums]
+    for _ in range(RESAMPLES // _AT_ONCE):
+        drawn = rng.multinomial(count, np.full(count, 1 / count), size=_AT_ONCE).astype(float)
+        for blocks, part in zip(found, sums, strict=True):
+            blocks.append(drawn @ part)
+    return [np.concatenate(blocks) for blocks in found]

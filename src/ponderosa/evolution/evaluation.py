@@ -154,7 +154,7 @@ def data_quality(stages: Stages, number: int, forests: Sequence[Forest]) -> dict
     """The sizes of the round's data sets, and the share of its trajectories with a wrong intermediate value.
 
     That share, right answers by luck, is None where the source of problems does not know the values; `mutual` are the
-    counts of a filter by a second model, if there is one.
+    counts of a filter by a second model, `judgement` those of a judge, if there is one.
     """
     problems = {problem.id: problem for forest in forests for problem in forest.problems}
     chosen: dict[str, list[SFTRow]] = {}
@@ -172,6 +172,7 @@ def data_quality(stages: Stages, number: int, forests: Sequence[Forest]) -> dict
         "pairs": len(_rows(stages, number, "pairs", PairRow)),
         "wrong_intermediate": wrong,
         "mutual": read_json(stages.run.round(number) / "agreement.json"),
+        "judgement": read_json(stages.run.round(number) / "judgement.json"),
     }
 
 

@@ -7,29 +7,31 @@ from pathlib import Path
 from ponderosa.cluster.worker import Models
 from ponderosa.core import PROGRAM, PROOF, Executor, Grader, Kind, PonderosaError, Problem, close
 from ponderosa.grading import MathGrader, ProblemGrader
-from ponderosa.models import Journal, load_grader, split_judge
+from ponderosa.models import Asks, Journal, load_grader, split_judge
 
 JOURNAL = "grading.journal"
 
 
 @asynccontextmanager
-async def open_grader(name: str | None, executor: Executor, folder: Path | None = None) -> AsyncIterator[Grader]:
+async def open_grader(
+    name: str | None, executor: Executor, folder: Path | None = None, asks: Asks | None = None
+) -> AsyncIterator[Grader]:
     """The grader of that name; None for the one of each problem's kind, whose programs `executor` runs. It ends with
-    this. What a judge says is kept in a journal in the `folder` of a run, so that it is asked once. Raises
-    `PonderosaError`.
+    this. A judge is asked what `asks` says (see `JudgeGrader`), and what it says is kept in a journal in the `folder`
+    of a run, so that it is asked once. Raises `PonderosaError`.
     """
     if name is None:
         async with MathGrader() as math:
             yield ProblemGrader(math, executor)
     elif folder is None:
-        loaded = load_grader(name)
+        loaded = load_grader(name, asks=asks)
         try:
             yield loaded
         finally:
             close(loaded)
     else:
         with Journal(folder / JOURNAL) as journal, closing(Models()) as models:
-            yield models.grader(name, journal)
+            yield models.grader(name, journal, asks)
 
 
 FORMAT_OF = {Kind.PROOF: (PROOF, "a proof, all of which is its answer"), Kind.CODE: (PROGRAM, "solved by a program")}

@@ -9,29 +9,35 @@
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
 from ponderosa.core import PYTHON, PonderosaError, Problem, Tree, find_attribute
-from ponderosa.evolution.curation import Readability, preferences
-from ponderosa.evolution.grading import open_grader
+from ponderosa.evolution.approval import Approvals, approvals, check_judge
+from ponderosa.evolution.curation import Keep, Readability, preferences
 from ponderosa.evolution.r1_zero import check_stretch, reinforce
 from ponderosa.evolution.recipe import Recipe, Round, TrajectorySettings
 from ponderosa.evolution.results import Results
 from ponderosa.evolution.run import Observer, Run, write_whole
 from ponderosa.evolution.settings import known
 from ponderosa.evolution.stages import Forest, Stages
-from ponderosa.execution import make_executor
-from ponderosa.forest import PairRow, SFTRow, Trajectory, sft_rows, trajectories
+from ponderosa.forest import PairRow, SFTRow, sft_rows
 from ponderosa.problems import load_problems
 from ponderosa.search import SampleSettings
-from ponderosa.search.concurrent import together
 from ponderosa.training import PPMSettings, SFTSettings
 from ponderosa.training.grpo import GRPOSettings
-from ponderosa.training.rewards import AccuracyReward, FormatReward, LanguageReward, ModelReward, RewardSettings
+from ponderosa.training.rewards import (
+    AccuracyReward,
+    FormatReward,
+    LanguageReward,
+    ModelReward,
+    RewardSettings,
+    check_rewards,
+)
 
 PREFERENCE = "preference"
 """How rewards name the model that stage 5 trains."""
@@ -62,8 +68,10 @@ class Reasoning(Round):
 
 
 class RejectionSampling(Round):
-    """Stage 3. Of each problem's samples those are taken that are right, `readable`, and, if there is a `judge`, right
-    by its word too. `other` rows, named as those of the cold start, ask for no reasoning.
+    """Stage 3. Of each problem's samples those are taken that are right, `readable`, and, if there is a `judge`,
+    correct, readable and in one language by its word too (see `approval`). `open` problems, by name, are those whose
+    answers no rule can compare: the judge alone says which are right. `other` rows, named as those of the cold start,
+    ask for no reasoning.
     """
 
     stage: Literal["rejection sampling"] = "rejection sampling"
@@ -73,7 +81,14 @@ class RejectionSampling(Round):
     )
     readable: Readability = Readability()
     judge: str | None = None
+    open: tuple[str, ...] = ()
     other: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _somebody_judges_what_is_open(self) -> "RejectionSampling":
+        if self.open and self.judge is None:
+            raise ValueError("no rule says which answers to `open` problems are right: name a `judge`")
+        return self
 
 
 class FineTuning(Round):
@@ -127,33 +142,67 @@ class R1(Recipe):
 async def evolve(run: Run[R1], observer: Observer) -> dict[str, Any]:
     """Runs, or goes on with, the five stages; returns what `results.json` holds. Raises `PonderosaError`."""
     cold, reasoning, sampling, tuning, scenarios = run.recipe.rounds
-    sampling.readable.reader()  # what stage 3 cannot read by is told before the first
     async with Stages.open(run, observer) as stages:
+        given = check_given(stages)
         results = Results(stages)
         base = stages.base
         await results.of_base(base)
 
-        rows = given_rows(stages, 1, "cold-start", cold.rows)
-        policy = await stages.train(1, "policy", start=base, rows=rows, settings=cold.sft)
+        policy = await stages.train(1, "policy", start=base, rows=given.cold, settings=cold.sft)
         await results.of_round(1, [], base, policy)
 
         policy = await reinforce(stages, 2, policy, reasoning.grpo)
         await results.of_round(2, [], policy, policy)
 
         forests = await stages.solve(3, stages.fresh(3), [sampling.sampling], policy)
-        await curate(stages, sampling, forests)
-        rows = [*stages.data("sft", 3), *given_rows(stages, 3, "other", sampling.other)]
+        ungraded = []
+        if given.open:
+            ungraded = [await stages.make_trees(3, 1, given.open, sampling.sampling, policy, graded=False)]
+        await curate(stages, sampling, [*forests, *ungraded])
+        rows = [*stages.data("sft", 3), *given.other]
         proposer = policy
 
         policy = await stages.train(4, "policy", start=base, rows=rows, settings=tuning.sft)
-        await results.of_round(4, forests, proposer, policy, data=3)
+        await results.of_round(4, forests, proposer, policy, data=3, told=ungraded)
 
         pairs = scenarios.pairs or stages.data("pairs", 3)
         preference = await stages.train(5, "ppm", start=policy, rows=pairs, settings=scenarios.preference)
         settings = with_preference(scenarios.grpo, preference)
-        policy = await reinforce(stages, 5, policy, settings, general_problems(stages, scenarios.general))
+        policy = await reinforce(stages, 5, policy, settings, given.general)
         await results.of_round(5, [], policy, policy, preference)
         return results.finish(policy, preference)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a run's stages need beside its problems: files of rows, and problems by name."""
+
+    cold: list[Path]
+    other: list[Path]
+    open: list[Problem]
+    general: list[Problem]
+
+
+def check_given(stages: Stages) -> Given:
+    """All that the recipe names, looked up before the first stage, since the last ones come hours later.
+
+    Raises `PonderosaError` for files, functions, problems, languages and a judge that there are not.
+    """
+    cold, reasoning, sampling, _, scenarios = stages.run.recipe.rounds
+    check_rewards((*reasoning.grpo.rewards, *scenarios.grpo.rewards))
+    if sampling.judge is not None:
+        check_judge(sampling.judge)
+    for file in scenarios.pairs:
+        if not file.exists():
+            raise PonderosaError(f"there are no pairs at {file}: name files or folders of preference pairs")
+    given = Given(
+        given_rows(stages, 1, "cold-start", cold.rows),
+        given_rows(stages, 3, "other", sampling.other),
+        named_problems(stages, sampling.open),
+        named_problems(stages, scenarios.general),
+    )
+    sampling.readable.keeper(given.open)
+    return given
 
 
 def given_rows(stages: Stages, number: int, name: str, sources: Sequence[str]) -> list[Path]:
@@ -176,47 +225,45 @@ def given_rows(stages: Stages, number: int, name: str, sources: Sequence[str]) -
     return files
 
 
-def general_problems(stages: Stages, names: Sequence[str]) -> list[Problem]:
-    """The problems of those names (see `load_problems`) that may be trained on. Raises `PonderosaError`."""
+def named_problems(stages: Stages, names: Sequence[str]) -> list[Problem]:
+    """The problems of those names (see `load_problems`) that may be trained on. Raises `PonderosaError`.
+
+    Their ids begin with the name: files count their problems, so that the run's own may have the same ids.
+    """
     folder = stages.recipe.problems.data_dir
-    return stages.source.trainable(problem for name in names for problem in load_problems(name, folder).problems)
+    return stages.source.trainable(
+        replace(problem, id=f"{name}:{problem.id}") for name in names for problem in load_problems(name, folder)
+    )
 
 
 async def curate(stages: Stages, settings: RejectionSampling, forests: Sequence[Forest]) -> None:
-    """Writes what stage 3 takes, and pairs of what it would take with what it would not."""
+    """Writes what stage 3 takes, and pairs of what it would take with what it would not. A solution without the judge's
+    word is in neither.
+    """
     if all(file.exists() for name in ("sft", "pairs") for file in stages.data(name, 3)):
         return
-    problems = {problem.id: problem for forest in forests for problem in forest.problems}
-    keep = settings.readable.keeper(problems.values())
+    readable = settings.readable.keeper(problem for forest in forests for problem in forest.problems)
+    approved: Approvals | None = None
     if settings.judge is not None:
-        found = [found for forest in forests for tree in forest.trees() for found in trajectories(tree)]
-        good = [one for one in found if one.correct and not one.erred and keep(one)]
-        keep = await approved(stages, settings.judge, good, problems)
+        approved = await approvals(stages, 3, settings.judge, forests, readable)
     data = settings.data
+    keep: Keep = approved.keep if approved else readable
+    told = settings.model_dump(mode="json", include={"data", "readable"}) | {
+        "judge": approved.summary if approved else None
+    }
+
+    def graded(trees: Iterable[Tree]) -> Iterable[Tree]:
+        return map(approved.graded, trees) if approved else trees
 
     def chosen(trees: Iterable[Tree]) -> list[SFTRow]:
-        return sft_rows(trees, stages.format, data.top, data.choice, verified=data.verified, keep=keep)
+        return sft_rows(graded(trees), stages.format, data.top, data.choice, verified=data.verified, keep=keep)
 
     def preferred(trees: Iterable[Tree]) -> list[PairRow]:
-        return preferences(trees, stages.format, keep)
+        return preferences(graded(trees), stages.recipe.format, keep)
 
-    told = settings.model_dump(mode="json", include={"data", "readable", "judge"})
-    stages.write(3, "sft", SFTRow, chosen, forests, told)
-    stages.write(3, "pairs", PairRow, preferred, forests, told)
-
-
-async def approved(
-    stages: Stages, judge: str, candidates: Iterable[Trajectory], problems: Mapping[str, Problem]
-) -> Callable[[Trajectory], bool]:
-    """Which of the `candidates` a judge, who sees the whole solution beside the reference, finds right too."""
-    texts = list(dict.fromkeys((one.problem_id, "".join(one.steps)) for one in candidates))
-    async with (
-        make_executor(stages.recipe.execution) as executor,
-        open_grader(judge, executor, stages.run.path) as grader,
-    ):
-        verdicts = await together(grader.grade(text, problems[problem]) for problem, text in texts)
-    right = {text for text, verdict in zip(texts, verdicts, strict=True) if verdict.correct}
-    return lambda one: (one.problem_id, "".join(one.steps)) in right
+    judge = settings.judge if approved and approved.summary["by_the_judge_alone"] else None
+    stages.write(3, "sft", SFTRow, chosen, forests, told, judge)
+    stages.write(3, "pairs", PairRow, preferred, forests, told, judge)
 
 
 def with_preference(settings: GRPOSettings, checkpoint: str) -> GRPOSettings:

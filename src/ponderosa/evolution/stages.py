@@ -11,7 +11,7 @@ from ponderosa.cluster import Shard, WorkerPool
 from ponderosa.cluster.shard import spread
 from ponderosa.core import PonderosaError, Problem, Tree, derive_seed, make_format, split_options
 from ponderosa.evolution.agreement import agreeing, claims
-from ponderosa.evolution.grading import check_gradable, judged_by
+from ponderosa.evolution.grading import check_format, check_gradable, judged_by
 from ponderosa.evolution.problems import FileProblems, ProblemSource, decontamination_line, problem_source
 from ponderosa.evolution.recipe import MutualFilter, Recipe, Role, TrajectorySettings
 from ponderosa.evolution.run import Observer, Run, run_shards, show_training, write_json
@@ -57,6 +57,8 @@ class SearchPlan:
     seed: int = 0
     over: Path | None = None
     """The forest that roll-outs go on from."""
+    graded: bool = True
+    """Must the recipe's grader be able to check the answers?"""
 
     @property
     def kind(self) -> str:
@@ -115,7 +117,11 @@ class Stages:
         Raises `PonderosaError` for a problem whose answers cannot be graded.
         """
         recipe = self.recipe
-        check_gradable([problem for plan in plans for problem in plan.problems], recipe.grader, recipe.format)
+        for plan in plans:
+            if plan.graded:
+                check_gradable(plan.problems, recipe.grader, recipe.format)
+            else:
+                check_format(plan.problems, recipe.format)
         share = -(-recipe.workers.processes // max(1, len(plans)))
         work = [
             shard
@@ -201,20 +207,23 @@ class Stages:
         policy: str,
         reward: str | None = None,
         hint: str = "",
+        graded: bool = True,
     ) -> Forest:
         """The round's trees number `index` of the problems. A `hint`, with the `{answer}` of each, ends their questions
-        while they are searched.
+        while they are searched. Where nothing is `graded`, no reward says which answers are right.
         """
         asked = [replace(p, question=p.question + hint.replace("{answer}", p.answer or "")) for p in problems]
         plan = SearchPlan(
             self.run.round(number) / "search" / f"tree-{index}",
             asked,
             settings,
-            judged=True,
+            judged=graded,
+            graded=graded,
             index=index,
             seed=derive_seed(self.recipe.seed, "round", number),
         )
-        title = f"round {number} search" + (", with hints" if hint else f", retry {index}" if index else "")
+        what = ", with hints" if hint else ", ungraded" if not graded else f", retry {index}" if index else ""
+        title = f"round {number} search{what}"
         with self.run.timed(number, "search"):
             (forest,) = await self.search(title, [plan], policy, reward)
         return replace(forest, problems=tuple(problems))
@@ -227,12 +236,15 @@ class Stages:
         rows: Callable[[Iterator[Tree]], Iterable[Row]],
         forests: Sequence[Forest],
         settings: Mapping[str, Any],
+        judge: str | None = None,
     ) -> None:
-        """Writes a data set of the round, what `rows` makes of the forests' trees. `settings` go to its card."""
+        """Writes a data set of the round, what `rows` makes of the forests' trees. `settings` go to its card, and that
+        a `judge` other than the recipe's grader said what is right.
+        """
         (folder,) = self.data(name, number)
         if folder.exists():
             return
-        judged = judged_by(self.recipe.grader)
+        judged = judged_by(judge or self.recipe.grader)
         source = f"round {number} of {self.recipe.name}" + (f", {judged}" if judged else "")
         trees = (tree for forest in forests for tree in forest.trees())
         note = decontamination_line(self.run.path)
@@ -280,6 +292,10 @@ class Stages:
         first = 1 if history else number
         return [self.run.round(n) / "data" / name for n in range(first, number + 1)]
 
+    async def free(self) -> None:
+        """Gives back what the models of searches hold of the accelerator."""
+        await asyncio.gather(self._servers.stop(), self._pool.free())
+
     async def train(
         self, number: int, role: Trained, start: str, rows: Sequence[Path], settings: TrainingSettings, **more: Any
     ) -> str:
@@ -302,7 +318,7 @@ class Stages:
         }
         view = self.observer.stage(f"round {number} {ROLES[role]} training", unit="steps")
         with self.run.timed(number, kind):
-            await asyncio.gather(self._servers.stop(), self._pool.free())  # the accelerator is for training now
+            await self.free()  # the accelerator is for training now
             await self._launcher.run(job, show_training(view))
         view.finish()
         return str(out)

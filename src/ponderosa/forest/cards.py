@@ -19,7 +19,7 @@ COLUMNS = {
     "rejected": "a worse one",
     "weight": "the row's weight in the loss",
     "margin": "the difference of the two in Q",
-    "scope": "does a continuation end after one `step` or with the `trajectory`?",
+    "scope": "does a continuation end after one `step` or with the `trajectory`, or is it that one's `answer` alone?",
     "correct": "is the trajectory's answer right?",
     "nodes": "the nodes of the tree that are its steps",
     "mean_q": "the mean of their Q",

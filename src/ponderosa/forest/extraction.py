@@ -25,7 +25,7 @@ def sft_rows(
     choice: Choice = "q",
     *,
     verified: bool = True,
-    keep: Callable[[Trajectory], bool] = lambda trajectory: True,
+    keep: Callable[[Trajectory], bool | None] = lambda trajectory: True,
 ) -> list[SFTRow]:
     """Per problem the `top` correct trajectories over all its trees, of highest (mean Q, min Q) or any, texts distinct.
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 VERSION = 1
 TABLE = "train.parquet"
 
-Scope = Literal["step", "trajectory"]
+Scope = Literal["step", "trajectory", "answer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,8 @@ class PairRow:
     """`chosen` is a better continuation of `prompt` than `rejected`, by `margin` in Q.
 
     Both continue the path to `prefix_node` of tree `tree_id`, and end at `chosen_node` and `rejected_node`: after one
-    step, or, with `scope` trajectory, after all. Rows of the same tree, prefix and scope are a group; `weight` is the
+    step, or, with `scope` trajectory, after all; with `scope` answer they are what is said there, without the steps on
+    the way. Rows of the same tree, prefix and scope are a group; `weight` is the
     row's in the loss.
     """
 

@@ -6,12 +6,13 @@ What runs them stays behind its own door: torch in `transformers`, a client of s
 """
 
 from ponderosa.models.journal import Journal, JournaledPolicy, JournaledReward
-from ponderosa.models.judge import JudgeGrader, JudgeReward, JudgeSettings, split_judge
+from ponderosa.models.judge import Asks, JudgeGrader, JudgeReward, JudgeSettings, review_of, split_judge
 from ponderosa.models.loading import free_memory, load_discriminator, load_grader, load_policy, load_reward
 from ponderosa.models.scripted import ScriptedGrader, ScriptedPolicy, ScriptedReward
 from ponderosa.models.spec import Spec, on_hub
 
 __all__ = [
+    "Asks",
     "Journal",
     "JournaledPolicy",
     "JournaledReward",
@@ -28,5 +29,6 @@ __all__ = [
     "load_policy",
     "load_reward",
     "on_hub",
+    "review_of",
     "split_judge",
 ]

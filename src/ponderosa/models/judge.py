@@ -7,7 +7,7 @@ box at the end of its reply, which may reason first. Replies that cannot be read
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ponderosa.core import (
@@ -28,6 +28,9 @@ from ponderosa.core import (
 )
 from ponderosa.core.plain_formats import BLANK_LINE
 from ponderosa.models.spec import Spec
+
+Asks = Callable[[str, Problem], str]
+"""An answer or a solution, and its problem -> what a judge is asked about it."""
 
 CRITIQUE = """\
 The following is a math problem and a solution (split into paragraphs, enclosed with tags and indexed from 0):
@@ -68,6 +71,29 @@ _TASKS = {
     "compared": "The answer is correct if it says the same as the reference, however it is written.",
     "alone": "The answer is correct if it is right and answers the whole problem.",
 }
+
+REVIEW = """\
+The following is a problem{and_reference} and a solution to it.
+
+[Problem]
+
+{question}
+
+{reference}[Solution]
+
+{solution}
+
+Decide whether somebody who learns to solve such problems should be shown this solution. It must meet three criteria:
+
+1. It is correct: its answer is right{as_reference}, and so is every step on which the answer rests.
+2. It is readable: its thoughts follow each other in an order that one can follow, without endless repetition.
+3. It is in one language from beginning to end; formulas are in none.
+
+Check each of them before you decide; what the solution says of itself proves nothing.
+
+Please put your verdict, the word accept or reject, in \\boxed{{}}."""
+"""What a solution must be to be learned from, after DeepSeek-R1 (arXiv 2501.12948, section 2.3.3), which shows its
+judge the reference, and leaves out what is in mixed languages, or hard to read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +169,18 @@ class JudgeReward(_Judge):
 class JudgeGrader(_Judge):
     """A `Grader` that needs no reference, though it shows one to the judge where there is one.
 
-    An answer is right if more than half of the replies that can be read say so. Its verdicts are marked as `judged`;
-    one that no reply gives is `Graded.UNREADABLE`.
+    `asks` says what the judge is asked: `question_of` whether an answer is right, `review_of` whether a whole solution
+    is good. It is if more than half of the replies that can be read say so. Verdicts are marked as `judged`; one that
+    no reply gives is `Graded.UNREADABLE`.
     """
+
+    def __init__(self, policy: Policy, settings: JudgeSettings | None = None, asks: Asks | None = None) -> None:
+        super().__init__(policy, settings)
+        self._asks = asks or question_of
 
     async def grade(self, answer: str, problem: Problem) -> Verdict:
         """Is `answer` right for `problem`? Raises `BackendError`."""
-        replies = await self._replies(question_of(answer, problem), problem.question, problem.answer or "", answer)
+        replies = await self._replies(self._asks(answer, problem), problem.question, problem.answer or "", answer)
         read = [said for reply in replies if (said := verdict_in(reply.text)) is not None]
         if not read:
             end = replies[-1].text[-160:] if replies else ""
@@ -179,6 +210,18 @@ def question_of(answer: str, problem: Problem) -> str:
     )
 
 
+def review_of(solution: str, problem: Problem) -> str:
+    """What a judge is asked about a whole solution."""
+    known = problem.answer is not None
+    return REVIEW.format(
+        and_reference=", its reference answer" if known else "",
+        question=problem.question,
+        reference=_REFERENCE.format(problem.answer) if known else "",
+        solution=solution,
+        as_reference=" (it says the same as the reference, however it is written)" if known else "",
+    )
+
+
 _TEXT = re.compile(r"\\text(?:bf|it|rm)?\s*\{([^{}]*)\}")
 
 
@@ -199,5 +242,5 @@ def steps_that_hold(reply: str, steps: int) -> int | None:
 
 
 def verdict_in(reply: str) -> bool | None:
-    """The verdict of a reply to `question_of`; None if it cannot be read."""
-    return {"correct": True, "incorrect": False}.get(_word(reply))
+    """The verdict of a reply to `question_of` or `review_of`; None if it cannot be read."""
+    return {"correct": True, "incorrect": False, "accept": True, "reject": False}.get(_word(reply))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ponderosa.core import PYTHON, Grader, Policy, PonderosaError, Reward, StepFormat, load_component
-from ponderosa.models.judge import JudgeGrader, JudgeReward, split_judge
+from ponderosa.models.judge import Asks, JudgeGrader, JudgeReward, split_judge
 from ponderosa.models.prm_inputs import kind_of
 from ponderosa.models.scripted import ScriptedGrader, ScriptedPolicy, ScriptedReward
 from ponderosa.models.spec import GGUFSettings, LocalPolicySettings, LocalRewardSettings, Spec, VLLMSettings
@@ -52,14 +52,15 @@ def load_policy(name: str) -> Policy:
     return TransformersPolicy(spec.target, device=local.device, dtype=local.dtype or None, chat=local.api == "chat")
 
 
-def load_grader(name: str, load: Callable[[str], Policy] = load_policy) -> Grader:
-    """A grader by name: `judge:POLICY`, whose policy `load` makes, one of a user's own, or `scripted:FILE`.
+def load_grader(name: str, load: Callable[[str], Policy] = load_policy, asks: Asks | None = None) -> Grader:
+    """A grader by name: `judge:POLICY`, whose policy `load` makes and which is asked what `asks` says (see
+    `JudgeGrader`), one of a user's own, or `scripted:FILE`.
 
     Raises `PonderosaError`.
     """
     if judge := split_judge(name):
         policy, settings = judge
-        return JudgeGrader(load(policy), settings)
+        return JudgeGrader(load(policy), settings, asks)
     if name.startswith(PYTHON):
         own: Grader = load_component(name, "grade", "equivalent")
         return own

@@ -130,7 +130,14 @@ def model_card(model: Model) -> str:
         scale=model.scale,
         writes=_CODE_WRITES if code else f"It continues this prompt; a step ends with {stops}",
     )
-    sections = [f"# {model.name.rstrip('/').rpartition('/')[2]}", about, *_made(model), *_measured(model), use]
+    sections = [
+        f"# {model.name.rstrip('/').rpartition('/')[2]}",
+        about,
+        *_made(model),
+        *_measured(model),
+        *_calibrated(model),
+        use,
+    ]
     if model.recipe:
         sections += ["## The recipe", _json(model.recipe)]
     return card(metadata, "\n\n".join(section.strip("\n") for section in sections))
@@ -182,6 +189,34 @@ def _measured(model: Model) -> list[str]:
     head, *rows = table
     lines = [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)]
     return ["## Measured", "On held-out problems of the recipe, in percent, with 95 % intervals.", "\n".join(lines)]
+
+
+def _calibrated(model: Model) -> list[str]:
+    """What a reward model's values are worth on the rows that were held out, as `training.calibration` has it."""
+    found = model.record.get("report", {}).get("calibration")
+    if not found:
+        return []
+    ece, bins = found["reliability"]["ece"], found["reliability"]["bins"]
+    told = [
+        "On the rows that its training held out, with 95 % intervals. Where it says p, a share p should come true "
+        f"{_P_OF_LABELS if 'labels' in model.record['report'] else _P_OF_PAIRS}. In percent, the mean distance "
+        f"(expected calibration error, ECE) is {percent(**ece)}."
+    ]
+    for scope, share in found["order"].items():
+        what = {"step": "two steps after the same ones", "trajectory": "two whole solutions"}.get(
+            scope, f"two {scope}s"
+        )
+        told.append(f"Of {what} the better one has the higher value in {percent(**share)}.")
+    lines = ["| p | says, on average | came true |", "| --- | --- | --- |"]
+    for one in bins:
+        lines.append(
+            f"| {one['low']:.1f}-{one['high']:.1f} | {100 * one['predicted']:.1f} | {percent(**one['observed'])} |"
+        )
+    return ["## Calibration", " ".join(told), "\n".join(lines)]
+
+
+_P_OF_PAIRS = "(of pairs, p is the chance that the side of higher value is the better one)"
+_P_OF_LABELS = "(p is the value as a share of right ends, (value + 1) / 2)"
 
 
 def _scores(record: Mapping[str, Any]) -> list[list[str]]:

@@ -73,6 +73,7 @@ class Pair:
     chosen: list[int]
     rejected: list[int]
     weight: float
+    scope: str
 
     @property
     def texts(self) -> tuple[list[int], list[int]]:
@@ -92,14 +93,15 @@ def train_ppm(
     A pair has `prompt` (the question in its template and the steps so far), `chosen` and `rejected` (the next step,
     better and worse), `weight`, and `problem_id`. The loss of a pair is -weight log sigmoid(r(chosen) - r(rejected)),
     with r read at the last token of the step, nothing appended; only the ratios of weights matter, and a pair of weight
-    0 has no effect. The checkpoint is an ordinary sequence classifier with one label, and `reward_scale` in its
+    0 has no effect. By its `scope`, "step" unless it says otherwise, it is counted where it is held out. The
+    checkpoint is an ordinary sequence classifier with one label, and `reward_scale` in its
     configuration. Processes and errors are as in `train_sft`.
     """
     from ponderosa.training import environment
     from ponderosa.training.reward_trainers import PairTrainer
 
     columns = {"prompt": str, "chosen": str, "rejected": str, "weight": float, "problem_id": str}
-    data = read_pairs(pairs, columns)
+    data = read_pairs(pairs, columns, {"scope": "step"})
     weighted = [pair for pair in data if pair["weight"] > 0]
     tokenizer = environment.load_tokenizer(policy)
     different = [pair for pair in weighted if pair["chosen"] != pair["rejected"]]
@@ -146,6 +148,7 @@ def _encode(tokenizer: Any, pairs: Sequence[dict[str, Any]]) -> list[Pair]:
             heads[pair["prompt"]] + steps[pair["chosen"]],
             heads[pair["prompt"]] + steps[pair["rejected"]],
             pair["weight"],
+            pair["scope"],
         )
         for pair in pairs
     ]

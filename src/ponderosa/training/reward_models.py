@@ -18,6 +18,7 @@ from ponderosa.training.rows import Rows
 from ponderosa.training.settings import Evaluation, FitReport, HeldOutSettings, OnProgress
 
 if TYPE_CHECKING:
+    from ponderosa.training.calibration import Calibration
     from ponderosa.training.reward_trainers import PackedTrainer
 
 
@@ -47,12 +48,13 @@ class RewardModelSettings(HeldOutSettings):
 class RewardReport(FitReport):
     """What came of the training of a reward model.
 
-    `kept` is the evaluation of the checkpoint that was kept, None where nothing was held out. `tokens` counts what
-    texts share once.
+    `kept` is the evaluation of the checkpoint that was kept, and `calibration` what its values are worth on the same
+    rows; None where nothing was held out. `tokens` counts what texts share once.
     """
 
     kept: Evaluation | None
     evaluations: tuple[Evaluation, ...]
+    calibration: "Calibration | None"
 
 
 R = TypeVar("R", bound=RewardReport)
@@ -107,6 +109,7 @@ def train_packed(
             **fit.figures,
             kept=made.kept,
             evaluations=tuple(made.evaluations),
+            calibration=made.calibration() if held_out else None,
         )
         fitting.save(made, settings, tokenizer, stage.checkpoint)
         if environment.is_main():

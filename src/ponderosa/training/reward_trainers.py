@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, Generic
+from typing import Any, Generic, NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from trl.trainer.reward_trainer import RewardTrainer
 
 from ponderosa.core import PonderosaError
 from ponderosa.training.arguments import held_out_arguments, trainer_arguments
+from ponderosa.training.calibration import Calibration, of_labels, of_pairs
 from ponderosa.training.fitted import Fitted, dataset
 from ponderosa.training.packing import M, Packed
 from ponderosa.training.ppm import Pair, PPMSettings
@@ -24,8 +25,13 @@ from ponderosa.training.values import LabelledText, ValueSettings
 _MODEL_INPUTS = ("input_ids", "attention_mask", "position_ids")
 """What the model takes of a batch; the rest says which tokens are read, and what is made of them."""
 
-Judged = tuple[Tensor, Tensor]
-"""The loss of each item [N], unweighted, and whether the model has it right [N]."""
+
+class Judged(NamedTuple):
+    """The loss of each item [N], unweighted, what the model says of it [N], and whether that is right [N]."""
+
+    loss: Tensor
+    said: Tensor
+    right: Tensor
 
 
 def reward_config(
@@ -51,11 +57,12 @@ class PackedTrainer(Fitted, RewardTrainer, ABC, Generic[M]):
         # Weights are scaled once and for all to a mean of 1 a row: every item then counts by what it weighs.
         mean = sum(sum(self.items(row)["weight"]) for row in train) / len(train)
         columns = self._columns(train, mean)
+        self._held_out = sorted(held_out, key=lambda row: len(row.tokens))
         super().__init__(
             settings=settings,
             lengths=[len(row.tokens) for row in train],
             train_dataset=columns,
-            eval_dataset=self._columns(sorted(held_out, key=lambda row: len(row.tokens)), mean) if held_out else None,
+            eval_dataset=self._columns(self._held_out, mean) if held_out else None,
             data_collator=_collate,
             **kwargs,
         )
@@ -71,6 +78,15 @@ class PackedTrainer(Fitted, RewardTrainer, ABC, Generic[M]):
     @abstractmethod
     def losses(self, values: Tensor, inputs: dict[str, Tensor]) -> Judged:
         """What comes of the logits at every token [B, L]; `inputs` has each item's `row` [N] and figures."""
+
+    @abstractmethod
+    def measured(self, members: Sequence[M], said: Sequence[float]) -> Calibration:
+        """What the model is worth, by what it says of all items of `members`, in order."""
+
+    def calibration(self) -> Calibration:
+        """What the model is worth now on what was held out."""
+        said = self._judge_held_out()[:, 2]
+        return self.measured([member for row in self._held_out for member in row.members], said.tolist())
 
     def _columns(self, rows: Sequence[Packed[M]], mean_weight: float) -> Any:
         items = [self.items(row) for row in rows]
@@ -92,27 +108,33 @@ class PackedTrainer(Fitted, RewardTrainer, ABC, Generic[M]):
     ) -> Tensor:
         self._total_train_tokens += int(self.accelerator.gather(inputs["tokens"].sum()).sum())
         self._metrics["train"]["num_tokens"] = [self._total_train_tokens]
-        loss, _ = self._losses(model, inputs)
+        loss = self._losses(model, inputs).loss
         rows = len(inputs["input_ids"])
         return (inputs["weight"] * loss).sum() / rows
 
     def evaluate(self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval") -> Any:
         """Loss and accuracy over all held-out items, exact whatever the batches and processes."""
+        _, loss, _, right, weight = self._judge_held_out().unbind(1)
+        return self.judged(float((weight * loss).sum() / weight.sum()), float(right.float().mean()))
+
+    def _judge_held_out(self) -> Tensor:
+        """Of each held-out item, in order, its number, its loss, what is said of it, whether that is right, its weight
+        [N, 5].
+        """
         model = self.model_wrapped
         model.eval()
         gathered = []
         with torch.no_grad():
             for batch in self.get_eval_dataloader():
                 with self.compute_loss_context_manager():
-                    loss, right = self._losses(model, batch)
-                figures = torch.stack([batch["item"], loss, right, batch["weight"]], 1)
+                    judged = self._losses(model, batch)
+                figures = torch.stack([batch["item"], *judged, batch["weight"]], 1)
                 padded = self.accelerator.pad_across_processes(figures, pad_index=-1)
                 gathered.append(self.accelerator.gather(padded))
         # The last batch may repeat rows to give every process as many: each item counts once.
         by_item = {int(figures[0]): figures for figures in torch.cat(gathered)}
         by_item.pop(-1, None)
-        _, loss, right, weight = torch.stack(list(by_item.values())).unbind(1)
-        return self.judged(float((weight * loss).sum() / weight.sum()), float(right.float().mean()))
+        return torch.stack([by_item[item] for item in sorted(by_item)])
 
     def _losses(self, model: Any, inputs: dict[str, Tensor]) -> Judged:
         return self.losses(model(**{name: inputs[name] for name in _MODEL_INPUTS}), inputs)
@@ -142,7 +164,12 @@ class PairTrainer(PackedTrainer[Pair]):
 
     def losses(self, values: Tensor, inputs: dict[str, Tensor]) -> Judged:
         chosen, rejected = (values[inputs["row"], inputs[side]] for side in ("chosen", "rejected"))
-        return pair_loss(chosen, rejected, self.settings), chosen > rejected
+        squashed = self.settings.squash == "tanh"
+        said = chosen.tanh() - rejected.tanh() if squashed else chosen - rejected
+        return Judged(pair_loss(chosen, rejected, self.settings), said, chosen > rejected)
+
+    def measured(self, members: Sequence[Pair], said: Sequence[float]) -> Calibration:
+        return of_pairs(members, said, self.settings)
 
 
 def value_loss(logits: Tensor, targets: Tensor, settings: ValueSettings) -> Tensor:
@@ -170,7 +197,11 @@ class ValueTrainer(PackedTrainer[LabelledText]):
 
     def losses(self, values: Tensor, inputs: dict[str, Tensor]) -> Judged:
         logits = values[inputs["row"], inputs["place"]]
-        return value_loss(logits, inputs["target"], self.settings), (logits > 0) == (inputs["target"] > 0)
+        right = (logits > 0) == (inputs["target"] > 0)
+        return Judged(value_loss(logits, inputs["target"], self.settings), logits, right)
+
+    def measured(self, members: Sequence[LabelledText], said: Sequence[float]) -> Calibration:
+        return of_labels(members, said, self.settings)
 
 
 def _value_every_token(model: Any) -> None:

@@ -5,7 +5,7 @@ Each reward is a number for a rollout, or None where no verdict was possible; su
 
 import inspect
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -21,8 +21,10 @@ from ponderosa.core import (
     PonderosaError,
     Problem,
     Reward,
+    Scored,
     StepFormat,
     Tags,
+    answer_alone,
     find_attribute,
 )
 from ponderosa.search.concurrent import together
@@ -60,15 +62,15 @@ class FormatReward(_Entry):
 
 
 class LanguageReward(_Entry):
-    """The share of the words of the reasoning that are of the problem's language, its `meta["language"]` or `language`,
-    told from the others `among` which it is sought.
+    """The share of the words of the reasoning that are of the problem's language, its `meta["language"]` or `language`
+    (see `languages.language_share`), told from the others `among` which it is sought, by default from all.
 
     `share` is a function of one's own, `python:module:attribute`, called with the text and the language.
     """
 
     kind: Literal["language"] = "language"
     language: str = "en"
-    among: tuple[str, ...] = ("en", "zh")
+    among: tuple[str, ...] = ()
     share: str = ""
 
 
@@ -83,8 +85,10 @@ class LengthReward(_Entry):
 
 
 class ModelReward(_Entry):
-    """The value in [-1, 1] that a reward model (see `models.load_reward`) gives the `answer` alone, with the question,
-    or the `whole` solution: helpfulness and harmlessness in DeepSeek-R1, section 2.3.4.
+    """The value in [-1, 1] that a reward model (see `models.load_reward`) gives the `answer` alone, with the question
+    (see `core.answer_alone`), or the `whole` solution: helpfulness and harmlessness in DeepSeek-R1, section 2.3.4.
+
+    Where there is nothing to read, no answer or no text at all, it is -1, so that nothing is better said than unsaid.
     """
 
     kind: Literal["model"] = "model"
@@ -154,6 +158,15 @@ def make_marks(settings: Sequence[RewardSettings], means: Means) -> dict[str, Ma
     return {entry.label: _MAKERS[entry.kind](entry, means) for entry in settings}
 
 
+def check_rewards(settings: Iterable[RewardSettings]) -> None:
+    """Raises `PonderosaError` for functions that there are not, and for languages that cannot be told."""
+    for entry in settings:
+        if isinstance(entry, OwnReward):
+            _function(entry)
+        elif isinstance(entry, LanguageReward):
+            _share(entry)
+
+
 async def mark(rollouts: Sequence[Rollout], marks: Mapping[str, Mark]) -> list[dict[str, float | None]]:
     """All rewards of each rollout. Where one is missing all are: the rest of a sum would pass for the whole."""
     sound = [rollout for rollout in rollouts if not rollout.failed]
@@ -203,12 +216,15 @@ def _format(_: FormatReward, means: Means) -> Mark:
     return mark_all
 
 
-def _language(entry: LanguageReward, means: Means) -> Mark:
+def _share(entry: LanguageReward) -> tuple[Any, dict[str, Any]]:
     if entry.share:
-        share, options = find_attribute(entry.share)
-    else:
-        share, options = language_share, {"among": entry.among}
-        check_languages((entry.language, *entry.among))
+        return find_attribute(entry.share)
+    check_languages((entry.language, *entry.among))
+    return language_share, {"among": entry.among}
+
+
+def _language(entry: LanguageReward, means: Means) -> Mark:
+    share, options = _share(entry)
     tags = TAGS.get(means.format_name)
 
     async def mark_all(rollouts: Sequence[Rollout]) -> list[float | None]:
@@ -235,20 +251,22 @@ def soft_punishment(rollout: Rollout, limit: int, margin: int) -> float:
 
 def _model(entry: ModelReward, means: Means) -> Mark:
     model = means.load_reward(entry.checkpoint, means.format)
-    tags = TAGS.get(means.format_name)
 
     def read(rollout: Rollout) -> tuple[str, ...]:
         if entry.reads == "whole":
-            return rollout.steps
-        return (tags.parts(rollout.text)[1] if tags else rollout.steps[-1],)
+            return rollout.steps if rollout.text.strip() else ()
+        alone = answer_alone(means.format_name, rollout.steps, rollout.answer)
+        return () if alone is None else (alone,)
 
     async def mark_all(rollouts: Sequence[Rollout]) -> list[float | None]:
+        paths = [(one.problem.question, read(one)) for one in rollouts]
+        said = [path for path in paths if path[1]]
         try:
-            scored = await model.score([(one.problem.question, read(one)) for one in rollouts], last_only=True)
+            scored = iter(await model.score(said, last_only=True) if said else [])
         except BackendError as error:
             means.trouble(f"reward model failed: {error}")
             return [None] * len(rollouts)
-        values = [None if one.unread else one.values[-1] for one in scored]
+        values = [_value(next(scored)) if steps else _NOTHING_SAID for _, steps in paths]
         if wrong := sum(value is not None and not math.isfinite(value) for value in values):
             raise PonderosaError(f"the reward model {entry.checkpoint} gave {wrong} values that are no numbers")
         return values
@@ -256,10 +274,23 @@ def _model(entry: ModelReward, means: Means) -> Mark:
     return mark_all
 
 
-def _own(entry: OwnReward, _: Means) -> Mark:
+_NOTHING_SAID = -1.0
+"""The lowest value. A reward model's word on the bare question would be one on what it has never learned."""
+
+
+def _value(scored: Scored) -> float | None:
+    return None if scored.unread else scored.values[-1]
+
+
+def _function(entry: OwnReward) -> tuple[Any, dict[str, Any]]:
     function, options = find_attribute(entry.function)
     if not callable(function):
         raise PonderosaError(f"{entry.function} is no function: a reward of your own takes rollouts and gives numbers")
+    return function, options
+
+
+def _own(entry: OwnReward, _: Means) -> Mark:
+    function, options = _function(entry)
 
     async def mark_all(rollouts: Sequence[Rollout]) -> list[float | None]:
         try:

@@ -17,29 +17,35 @@ Rows = str | Path | Sequence[Mapping[str, Any] | str | Path]
 """Rows in memory, a file of them in JSON Lines, a data set that `ponderosa.forest` wrote (a folder), or several."""
 
 
-def read_rows(rows: Rows, kind: type[Row], fields: Mapping[str, type]) -> list[dict[str, Any]]:
-    """The named fields of all rows; `kind` is that of data sets.
+def read_rows(
+    rows: Rows, kind: type[Row], fields: Mapping[str, type], defaults: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    """The named fields of all rows; `kind` is that of data sets. Those that have `defaults` may be left out.
 
     Raises `PonderosaError` for an unreadable file or a row that lacks a field.
     """
+    defaults = defaults or {}
+    fields = {**fields, **{name: type(value) for name, value in defaults.items()}}
     found: list[dict[str, Any]] = []
     for source in [rows] if isinstance(rows, str | Path) else rows:
         if not isinstance(source, str | Path):
-            found.append(_checked(source, fields, f"training row {len(found) + 1}"))
+            found.append(_checked(source, fields, defaults, f"training row {len(found) + 1}"))
         elif Path(source).is_dir():
             found += [{field: getattr(row, field) for field in fields} for row in read_data_set(Path(source), kind)]
         else:
             lines = _read_lines(Path(source))
-            found += [_checked(record, fields, f"{source}, row {i}") for i, record in enumerate(lines, start=1)]
+            found += [_checked(line, fields, defaults, f"{source}, row {i}") for i, line in enumerate(lines, start=1)]
     return found
 
 
-def read_pairs(rows: Rows, fields: Mapping[str, type]) -> list[dict[str, Any]]:
-    """The named fields, `weight` among them, of preference pairs.
+def read_pairs(
+    rows: Rows, fields: Mapping[str, type], defaults: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    """The named fields, `weight` among them, of preference pairs. Those that have `defaults` may be left out.
 
     Raises `PonderosaError` as `read_rows`, and for a weight that is negative or no number.
     """
-    pairs = read_rows(rows, PairRow, fields)
+    pairs = read_rows(rows, PairRow, fields, defaults)
     for number, pair in enumerate(pairs, start=1):
         if not 0 <= pair["weight"] < math.inf:
             raise PonderosaError(
@@ -80,12 +86,12 @@ def _read_lines(path: Path) -> list[Any]:
     return found
 
 
-def _checked(record: Any, fields: Mapping[str, type], place: str) -> dict[str, Any]:
+def _checked(record: Any, fields: Mapping[str, type], defaults: Mapping[str, Any], place: str) -> dict[str, Any]:
     if not isinstance(record, Mapping):
         raise PonderosaError(f"{place}: a mapping with {', '.join(fields)} is expected, not {record!r}")
     checked = {}
     for field, kind in fields.items():
-        value = record.get(field)
+        value = record.get(field, defaults.get(field))
         if kind is float and isinstance(value, int):
             value = float(value)
         if kind is list and isinstance(value, tuple):

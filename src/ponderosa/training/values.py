@@ -60,12 +60,15 @@ class ValueReport(RewardReport):
 
 @dataclass(frozen=True, slots=True)
 class LabelledText:
-    """A solution as tokens, with the prompt: at `places`, indices of its tokens, its value is to be `targets`."""
+    """A solution as tokens, with the prompt: at `places`, indices of its tokens, its value is to be `targets`. The
+    steps that are labelled there begin at `begins`.
+    """
 
     problem_id: str
     tokens: list[int]
     places: list[int]
     targets: list[float]
+    begins: list[int]
 
     @property
     def texts(self) -> tuple[list[int]]:
@@ -168,6 +171,7 @@ def _encode(tokenizer: Any, rows: Sequence[dict[str, Any]], labels: str) -> list
         tokens = list(heads[row["prompt"]])
         places: list[int] = []
         targets: list[float] = []
+        begins: list[int] = []
         for step, target in zip(row["steps"], row["targets"], strict=True):
             begin = len(tokens)
             tokens += steps[step]
@@ -176,5 +180,6 @@ def _encode(tokenizer: Any, rows: Sequence[dict[str, Any]], labels: str) -> list
             read = range(begin if labels == "tokens" else len(tokens) - 1, len(tokens))
             places += read
             targets += [float(target)] * len(read)
-        texts.append(LabelledText(row["problem_id"], tokens, places, targets))
+            begins += [begin] * len(read)
+        texts.append(LabelledText(row["problem_id"], tokens, places, targets, begins))
     return texts
