@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from ponderosa.core import PonderosaError
 from ponderosa.training import AccelerateLauncher, Launcher, LauncherSettings, Progress, launching
 from ponderosa.training.accelerated import _killed, accelerate_config
 
-FSDP = LauncherSettings(accelerate={"fsdp_config": {"fsdp_cpu_ram_efficient_loading": False}})
+FSDP = LauncherSettings(accelerate={"fsdp_config": {}})
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def weights(kind: str, path: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("kind", ["sft", "ppm"])
 @pytest.mark.parametrize("how", ["plain", "sharded", "fsdp", "lora"])
 async def test_two_processes_of_accelerate_learn_what_those_of_the_fork_server_learn(
-    how: str, kind: str, jobs: dict[str, dict[str, Any]], tmp_path: Path
+    how: str, kind: str, jobs: dict[str, dict[str, Any]], spread: Callable[[], list[float]], tmp_path: Path
 ) -> None:
     job = jobs[kind]
     if how == "lora":
@@ -56,6 +57,7 @@ async def test_two_processes_of_accelerate_learn_what_those_of_the_fork_server_l
     settings = FSDP if how == "fsdp" else LauncherSettings(accelerate={})
     async with launching(2, settings) as launcher:
         two = await launcher.run(job, progress.append)
+    assert spread() == (pytest.approx([0.5, 0.5], abs=0.01) if how in ("sharded", "fsdp") else [0, 0])
     assert [p.step for p in progress] == list(range(1, two["steps"] + 1))
     assert two["tokens"] == one["tokens"]
     assert two["loss_end"] == pytest.approx(one["loss_end"], rel=1e-3)

@@ -57,7 +57,9 @@ def eventually(condition: Callable[[], bool], seconds: float = 10) -> bool:
 
 
 @pytest.mark.parametrize("kind", ["sft", "ppm"])
-async def test_sharded_processes_learn_what_whole_ones_learn(kind: str, job: dict[str, Any], tmp_path: Path) -> None:
+async def test_sharded_processes_learn_what_whole_ones_learn(
+    kind: str, job: dict[str, Any], spread: Callable[[], list[float]], tmp_path: Path
+) -> None:
     """Weights, gradients and optimiser states are spread over two processes; the checkpoint is an ordinary one."""
     pairs = [
         {"prompt": f"Q{i}:", "chosen": "ab", "rejected": "z", "weight": 1, "problem_id": str(i)} for i in range(30)
@@ -68,9 +70,11 @@ async def test_sharded_processes_learn_what_whole_ones_learn(kind: str, job: dic
     sharded = FAST | {"sharded": True, "gradient_checkpointing": True}
     async with Launcher(processes=2) as launcher:
         whole = await launcher.run(job)
-        spread = await launcher.run(job | {"out": str(tmp_path / "out" / "sharded"), "settings": sharded})
-    assert spread["tokens"] == whole["tokens"]
-    assert spread["loss_end"] == pytest.approx(whole["loss_end"], rel=1e-3)
+        assert spread() == [0, 0]
+        parts = await launcher.run(job | {"out": str(tmp_path / "out" / "sharded"), "settings": sharded})
+        assert spread() == pytest.approx([0.5, 0.5], abs=0.01)
+    assert parts["tokens"] == whole["tokens"]
+    assert parts["loss_end"] == pytest.approx(whole["loss_end"], rel=1e-3)
     auto = AutoModelForCausalLM if kind == "sft" else AutoModelForSequenceClassification
     paths = (job["out"], tmp_path / "out" / "sharded")
     first, second = (dict(auto.from_pretrained(path).named_parameters()) for path in paths)

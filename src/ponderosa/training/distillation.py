@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from ponderosa.core import PonderosaError, Problem, make_format
 from ponderosa.forest import SFTRow
@@ -51,11 +51,10 @@ class OnPolicySettings(DistillationSettings):
     rollout: RolloutSettings = RolloutSettings()
     max_rows: int = Field(512, ge=1)
 
-    @model_validator(mode="after")
-    def _weights_are_at_hand(self) -> "OnPolicySettings":
-        if self.sharded:
-            raise ValueError("`sharded` weights cannot generate in the process that trains")
-        return self
+    def unshardable(self, *, weights: bool = True) -> str | None:
+        if weights:
+            return "parts of weights cannot generate in the process that trains: leave them whole in every process"
+        return super().unshardable(weights=weights)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

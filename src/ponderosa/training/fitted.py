@@ -15,6 +15,7 @@ from ponderosa.training import adapters
 from ponderosa.training.batches import SimilarLengths
 from ponderosa.training.optimizers import muon_adamw
 from ponderosa.training.settings import Evaluation, FitSettings, HeldOutSettings
+from ponderosa.training.sharding import Sharding, allow_fsdp_on_cpus, launched, turned_on
 
 
 def dataset(**columns: Sequence[Any]) -> datasets.Dataset:
@@ -42,6 +43,13 @@ class Fitted(Trainer):
             kwargs["peft_config"] = adapters.peft_config(settings.lora, self.task)
         super().__init__(*args, **kwargs)
         self.remove_callback(PrinterCallback)
+
+    def create_accelerator_and_postprocess(self) -> None:
+        if asked := self.args.fsdp or launched() == Sharding("FSDP"):
+            allow_fsdp_on_cpus()
+        super().create_accelerator_and_postprocess()
+        if asked:
+            turned_on(self.accelerator)
 
     def _send_telemetry(self) -> None:
         """Nothing leaves the machine."""

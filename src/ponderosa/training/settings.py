@@ -77,12 +77,24 @@ class FitSettings(BaseModel):
     report_to: Literal["auto"] | tuple[Reporter, ...] = "auto"
 
     @model_validator(mode="after")
+    def _what_is_sharded_may_be(self) -> "FitSettings":
+        if self.sharded and (why := self.unshardable()):
+            raise ValueError(f"`sharded`: {why}")
+        return self
+
+    @model_validator(mode="after")
     def _muon_sees_whole_matrices(self) -> "FitSettings":
-        if self.sharded and self.optimizer == "muon":
-            raise ValueError("muon orthogonalises whole matrices: take adamw, or leave `sharded` out")
         if self.lora and self.optimizer == "muon":
             raise ValueError("muon orthogonalises whole matrices, not adapters: take adamw, or leave `lora` out")
         return self
+
+    def unshardable(self, *, weights: bool = True) -> str | None:
+        """Why these settings cannot be had where optimiser states, and `weights` too, are spread over processes, and
+        what to do about it; None where they can.
+        """
+        if self.optimizer == "muon":
+            return "muon orthogonalises whole matrices, not parts of them: take adamw, or do not spread them"
+        return None
 
     @property
     def identity(self) -> dict[str, Any]:
