@@ -93,5 +93,5 @@ def test_a_training_that_its_launcher_cannot_do_is_told_before_anything_is_searc
         async with Stages.open(SimpleNamespace(recipe=recipe, path=tmp_path), None):  # type: ignore[arg-type]
             pass
 
-    with pytest.raises(PonderosaError, match="the launcher asks for FSDP: .* set `generation.engine: vllm`"):
+    with pytest.raises(PonderosaError, match=r"the launcher asks for FSDP: .* set `generation\.engine: vllm`"):
         asyncio.run(opened())

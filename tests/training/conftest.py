@@ -26,7 +26,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 _SHARES = """
 import os, sys
 
-if sys.orig_argv[1:3] in (["-m", "ponderosa.training.server"], ["-m", "ponderosa.training"]):
+module = sys.orig_argv[sys.orig_argv.index("-m") + 1] if "-m" in sys.orig_argv else None
+if module in ("ponderosa.training.server", "ponderosa.training"):
     from ponderosa.training import fitting
 
     save = fitting.save

@@ -123,7 +123,7 @@ async def test_a_launcher_refuses_before_it_starts_anything(tmp_path: Path) -> N
         launching(2, settings, [SFTSettings(), MUON])
     job = {"kind": "grpo", "start": "none", "rows": "none", "out": str(tmp_path / "out"), "seed": 0}
     async with launching(2, settings) as launcher:
-        with pytest.raises(PonderosaError, match="set `generation.engine: vllm`"):
+        with pytest.raises(PonderosaError, match=r"set `generation\.engine: vllm`"):
             await launcher.run(job)
 
 
@@ -135,7 +135,7 @@ def test_a_training_that_was_launched_otherwise_refuses_itself(
         train_sft(base, trajectories, tmp_path / "sft", MUON, 0)
     problems = [Problem(f"p{i}", f"{i}?", str(i)) for i in range(8)]
     settings = GRPOSettings(batch_size=32, group=8)
-    with pytest.raises(PonderosaError, match="set `generation.engine: vllm`"):
+    with pytest.raises(PonderosaError, match=r"set `generation\.engine: vllm`"):
         train_grpo(base, problems, tmp_path / "grpo", settings, 0, task=Task(format="think"))
 
 
