@@ -5,7 +5,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from accelerate.state import DistributedType
+from accelerate.utils import FullyShardedDataParallelPlugin
 from pydantic import ValidationError
 
 from ponderosa.core import PonderosaError, Problem
@@ -146,6 +148,15 @@ def test_fsdp_that_was_not_turned_on_is_one_clear_error(
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
     with pytest.raises(PonderosaError, match=r"FSDP was asked for.* did not turn it on \(NO, processes: 1\): train in"):
         train_sft(base, trajectories, tmp_path / "out", SFTSettings(), 0)
+
+
+def test_gradients_are_added_up_in_32_bits_and_losses_not_rounded() -> None:
+    plugin = FullyShardedDataParallelPlugin(fsdp_version=2, mixed_precision_policy="bf16")
+    assert plugin.mixed_precision_policy.output_dtype == torch.bfloat16
+    state = SimpleNamespace(fsdp_plugin=plugin)
+    turned_on(SimpleNamespace(distributed_type=DistributedType.FSDP, state=state))
+    policy = plugin.mixed_precision_policy
+    assert (policy.param_dtype, policy.reduce_dtype, policy.output_dtype) == (torch.bfloat16, torch.float32, None)
 
 
 def test_processes_without_fsdp_are_told_from_those_with_it() -> None:

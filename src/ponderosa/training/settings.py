@@ -43,7 +43,8 @@ class FitSettings(BaseModel):
     for it; weights and optimiser states are 32 bits wide. `save_precision` is that of the checkpoint. `attention` is
     transformers' name of an implementation: on a CPU "eager" is the fastest for rows of some hundred tokens, though
     its memory grows with the square of their length. `sharded` spreads weights, gradients and optimiser states over the
-    processes (FSDP2), 16 bytes a parameter in all; without it every process has them whole. `lora` trains adapters.
+    processes if there are several (FSDP2), 16 bytes a parameter in all; without it every process has them whole. `lora`
+    trains adapters.
 
     Every `save_steps` steps, and whenever `save_minutes` have passed (0: never), all that a training needs to go on is
     written beside its `out`; the same training, killed and started again, goes on from there. `report_to` says where
