@@ -151,7 +151,7 @@ class _EarlyStopping(EarlyStoppingCallback):
 
 def since_best(evaluations: Sequence[Evaluation], by: str) -> int:
     """How many evaluations there are after the best one, the first of several."""
-    values = [evaluation.accuracy if by == "accuracy" else -evaluation.loss for evaluation in evaluations]
+    values = [(evaluation.accuracy or 0.0) if by == "accuracy" else -evaluation.loss for evaluation in evaluations]
     return len(values) - 1 - values.index(max(values)) if values else 0
 
 

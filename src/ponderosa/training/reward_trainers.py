@@ -98,10 +98,8 @@ class PackedTrainer(Fitted, RewardTrainer, ABC, Generic[M]):
 
     def evaluate(self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval") -> Any:
         """Loss and accuracy over all held-out items, exact whatever the batches and processes."""
-        model = self.model_wrapped
-        model.eval()
         gathered = []
-        with torch.no_grad():
+        with self.judging() as model:
             for batch in self.get_eval_dataloader():
                 with self.compute_loss_context_manager():
                     loss, right = self._losses(model, batch)

@@ -146,12 +146,13 @@ class Evaluation:
     """What is held out, after `step`: the mean loss, and an accuracy.
 
     For a policy they are of tokens: nats each, and the share that is the likeliest. For preference pairs: the loss of a
-    pair, and the share whose better side has the higher value. For labels: the share on whose side of 0 the value is.
+    pair, and the share whose better side has the higher value (or implicit reward). For labels: the share on whose side
+    of 0 the value is. For a student: its divergence from the teacher, nats a token, and no accuracy.
     """
 
     step: int
     loss: float
-    accuracy: float
+    accuracy: float | None = None
 
 
 class LauncherSettings(BaseModel):
