@@ -1,5 +1,6 @@
 import contextlib
 import io
+import shlex
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from ponderosa.evolution.settings import differences, own_folder
 from ponderosa.problems import BENCHMARKS
 from ponderosa.problems.loading import OPTIONS
 from ponderosa.search import SEARCHES
+from ponderosa.training import launching
 from ponderosa.training.jobs import kind_of
 
 FOLDER = Path(__file__).parents[2] / "recipes"
@@ -173,3 +175,16 @@ def test_a_file_gives_its_name_to_its_run(tmp_path: Path) -> None:
 def test_a_recipe_knows_the_trainings_of_its_run(loop: str, changes: dict[str, str], kinds: list[str]) -> None:
     recipe = parse_recipe({"loop": loop, "policy": "p", **changes}, "test")
     assert [kind_of(settings) for settings in recipe.trainings] == kinds
+
+
+@pytest.mark.parametrize(
+    "path", ["recipes/rstar-math-qwen2.5-math-7b.yaml", "recipes/rstar-math-1.5b-one-gpu.yaml"], ids=str
+)
+def test_what_a_recipe_says_to_set_for_other_gpus_can_be_set(path: str) -> None:
+    head = " ".join(line[1:] for line in (FOLDER.parent / path).read_text().splitlines() if line.startswith("#"))
+    words = shlex.split(head[head.index("--set") :])
+    changes = [words[i + 1] for i, word in enumerate(words) if word == "--set"]
+    assert changes
+    recipe, plain = load_recipe(FOLDER.parent / path, changes), load_recipe(FOLDER.parent / path)
+    assert recipe != plain
+    launching(recipe.workers.training, recipe.workers.launcher, recipe.trainings)

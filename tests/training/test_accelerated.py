@@ -82,13 +82,19 @@ def others(
     write_problems(problems, [Problem(str(i), f"{i}?", "1") for i in range(20)])
     rows = [{"prompt": f"Q{i}:", "steps": ["a", "b"], "targets": [1.0, -1.0], "problem_id": str(i)} for i in range(20)]
     values.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    settings = FAST | {"epochs": 2, "batch_size": 8, "held_out": 0.2, "evaluations": 1, "learning_rate": 1e-3}
+    pairs = tmp_path / "equal.jsonl"
+    pair = {"chosen": "ab", "rejected": "z", "weight": 1}
+    rows = [pair | {"prompt": f"Q{i}:", "problem_id": str(i)} for i in range(20)]
+    pairs.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    # All rows that are not held out are in every step, so that processes make no difference.
+    settings = FAST | {"epochs": 2, "batch_size": 16, "micro_batch_size": 4, "learning_rate": 1e-3}
+    settings |= {"held_out": 0.2, "evaluations": 1}
     drawn = settings | {"rollout": {"max_tokens": 8, "max_depth": 2}}
     of_length = {"group": 4, "rewards": [{"kind": "length", "limit": 8, "margin": 4}]}
     without = {name: drawn[name] for name in drawn if name not in ("held_out", "evaluations")}
     found: dict[str, dict[str, Any]] = {
         "values": jobs["ppm"] | {"rows": str(values), "settings": settings},
-        "dpo": jobs["ppm"] | {"settings": settings},
+        "dpo": jobs["ppm"] | {"rows": str(pairs), "settings": settings},
         "distillation": jobs["sft"] | {"settings": settings, "teacher": str(teacher)},
         "on-policy": jobs["sft"] | {"rows": str(problems), "settings": drawn, "teacher": str(teacher)},
         "grpo": jobs["sft"] | {"rows": str(problems), "settings": without | of_length},
@@ -110,7 +116,7 @@ async def test_every_other_kind_of_training_runs_in_two_processes_of_accelerate(
         two = await launcher.run(job)
     assert spread() == ([0, 0] if generates else pytest.approx([0.5, 0.5], abs=0.01))
     if kind == "grpo":
-        assert two["rollouts"] == two["steps"] * 8
+        assert two["rollouts"] == two["steps"] * 16
         return
     one = await run_job(job | {"out": str(tmp_path / "out" / "one")})
     assert two["steps"] == one["steps"]
@@ -119,7 +125,7 @@ async def test_every_other_kind_of_training_runs_in_two_processes_of_accelerate(
     assert len(pairs) == 2
     for here, there in pairs:
         assert there["step"] == here["step"]
-        assert there["loss"] == pytest.approx(here["loss"], rel=0.02)
+        assert there["loss"] == pytest.approx(here["loss"], rel=0.02 if kind == "on-policy" else 1e-3)
 
 
 @pytest.mark.slow

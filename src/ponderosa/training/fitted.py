@@ -8,6 +8,7 @@ from typing import Any
 
 import datasets
 import torch
+from torch.distributed.fsdp import FSDPModule
 from transformers import PrinterCallback, Trainer
 
 from ponderosa.core import PonderosaError
@@ -115,6 +116,9 @@ class Fitted(Trainer):
                 yield model
         finally:
             self.learns = True
+            for part in model.modules():
+                if isinstance(part, FSDPModule):  # what is not learned from leaves the outermost weights whole
+                    part.reshard()
 
     def shares(self, count: int) -> Iterator[tuple[list[int], torch.Tensor]]:
         """Of so many held-out items those that this process is to judge, in batches, and whether each counts [N].

@@ -115,14 +115,10 @@ class States(TrainerCallback):
             accelerator.unwrap_model(self.trainer.model).load_state_dict(weights, strict=False)
             return
         from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
-        from torch.distributed.fsdp import FSDPModule
 
         weights = torch.load(path, map_location="cpu", weights_only=True) if is_main() else {}
         options = StateDictOptions(full_state_dict=True, broadcast_from_rank0=True, strict=False)
         model: Any = self.trainer.model
-        for part in model.modules():
-            if isinstance(part, FSDPModule):  # the last evaluation has left the outermost weights whole
-                part.reshard()
         set_model_state_dict(model, weights, options=options)
 
 
