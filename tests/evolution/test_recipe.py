@@ -1,5 +1,6 @@
 import contextlib
 import io
+import shlex
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from ponderosa.evolution.settings import differences, own_folder
 from ponderosa.problems import BENCHMARKS
 from ponderosa.problems.loading import OPTIONS
 from ponderosa.search import SEARCHES
+from ponderosa.training import launching
+from ponderosa.training.jobs import kind_of
 
 FOLDER = Path(__file__).parents[2] / "recipes"
 RECIPES = sorted([*FOLDER.glob("*.yaml"), *(path for loop in LOOPS for path in FOLDER.glob(f"{loop}/*.yaml"))])
@@ -159,3 +162,34 @@ def test_runs_of_two_bundled_recipes_do_not_share_a_folder(name: str, folder: st
 def test_a_file_gives_its_name_to_its_run(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("policy: sapling")
     assert own_folder(str(tmp_path / "mine.yaml")) == Path("runs/mine")
+
+
+@pytest.mark.parametrize(
+    ("loop", "changes", "kinds"),
+    [
+        ("expert-iteration", {}, ["sft"]),
+        ("rstar-math", {}, ["sft", "ppm"]),
+        ("rstar-math", {"update": "sft+dpo", "reward_model": "prm-q"}, ["sft", "dpo", "values"]),
+        ("rstar-math", {"update": "dpo", "reward_model": "orm-pairs"}, ["dpo", "ppm"]),
+        ("distillation", {"teacher": "t"}, ["sft"]),
+        ("distillation", {"teacher": "t", "mode": "distribution"}, ["distillation"]),
+        ("distillation", {"teacher": "t", "mode": "on-policy"}, ["on-policy"]),
+        ("r1-zero", {"format": "think"}, ["grpo"] * 4),
+    ],
+)
+def test_a_recipe_knows_the_trainings_of_its_run(loop: str, changes: dict[str, str], kinds: list[str]) -> None:
+    recipe = parse_recipe({"loop": loop, "policy": "p", **changes}, "test")
+    assert [kind_of(settings) for settings in recipe.trainings] == kinds
+
+
+@pytest.mark.parametrize(
+    "path", ["recipes/rstar-math-qwen2.5-math-7b.yaml", "recipes/rstar-math-1.5b-one-gpu.yaml"], ids=str
+)
+def test_what_a_recipe_says_to_set_for_other_gpus_can_be_set(path: str) -> None:
+    head = " ".join(line[1:] for line in (FOLDER.parent / path).read_text().splitlines() if line.startswith("#"))
+    words = shlex.split(head[head.index("--set") :])
+    changes = [words[i + 1] for i, word in enumerate(words) if word == "--set"]
+    assert changes
+    recipe, plain = load_recipe(FOLDER.parent / path, changes), load_recipe(FOLDER.parent / path)
+    assert recipe != plain
+    launching(recipe.workers.training, recipe.workers.launcher, recipe.trainings)

@@ -83,3 +83,15 @@ def test_servers_end_after_those_who_ask_them(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(KeyboardInterrupt):
         asyncio.run(interrupted())
     assert ended[:2] == ["WorkerPool", "Servers"]
+
+
+def test_a_training_that_its_launcher_cannot_do_is_told_before_anything_is_searched(tmp_path: Path) -> None:
+    workers = {"launcher": {"accelerate": {"fsdp_config": {}}}}
+    recipe = parse_recipe({"loop": "r1-zero", "policy": "base", "format": "think", "workers": workers}, "test")
+
+    async def opened() -> None:
+        async with Stages.open(SimpleNamespace(recipe=recipe, path=tmp_path), None):  # type: ignore[arg-type]
+            pass
+
+    with pytest.raises(PonderosaError, match=r"the launcher asks for FSDP: .* set `generation\.engine: vllm`"):
+        asyncio.run(opened())

@@ -1,6 +1,7 @@
 import asyncio
 import inspect
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,45 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     names = inspect.signature(pyfuncitem.obj).parameters
     asyncio.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
     return True
+
+
+_SHARES = """
+import os, sys
+
+module = sys.orig_argv[sys.orig_argv.index("-m") + 1] if "-m" in sys.orig_argv else None
+if module in ("ponderosa.training.server", "ponderosa.training"):
+    from ponderosa.training import fitting
+
+    save = fitting.save
+
+    def saved(trainer, *given):
+        from torch.distributed.tensor import DTensor
+
+        trained = [weight for weight in trainer.model.parameters() if weight.requires_grad]
+        here = sum(weight.to_local().numel() for weight in trained if isinstance(weight, DTensor))
+        with open(os.path.join({folder!r}, os.environ.get("RANK", "0")), "a") as file:
+            print(here / sum(weight.numel() for weight in trained), file=file)
+        save(trainer, *given)
+
+    fitting.save = saved
+"""
+
+
+@pytest.fixture
+def spread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[float]]:
+    """For the last training in processes of their own: of the weights that were trained, which share each process had
+    as its part of what is spread over all (a `DTensor`), 0 where weights were whole in all of them.
+    """
+    folder = tmp_path / "shares"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(_SHARES.format(folder=str(folder)))
+    monkeypatch.setenv("PYTHONPATH", f"{folder}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+
+    def shares() -> list[float]:
+        files = sorted(path for path in folder.iterdir() if path.name.isdigit())
+        return [float(path.read_text().splitlines()[-1]) for path in files]
+
+    return shares
 
 
 @pytest.fixture(scope="session")

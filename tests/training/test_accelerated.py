@@ -4,19 +4,22 @@ import signal
 import subprocess
 import sys
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from test_launch import FAST, alive, cancelled, eventually, forever
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
 
-from ponderosa.core import PonderosaError
-from ponderosa.training import AccelerateLauncher, Launcher, LauncherSettings, Progress, launching
+from ponderosa.core import PonderosaError, Problem
+from ponderosa.problems import write_problems
+from ponderosa.training import AccelerateLauncher, Launcher, LauncherSettings, Progress, launching, run_job
 from ponderosa.training.accelerated import _killed, accelerate_config
 
-FSDP = LauncherSettings(accelerate={"fsdp_config": {"fsdp_cpu_ram_efficient_loading": False}})
+FSDP = LauncherSettings(accelerate={"fsdp_config": {}})
 
 
 @pytest.fixture
@@ -42,7 +45,7 @@ def weights(kind: str, path: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("kind", ["sft", "ppm"])
 @pytest.mark.parametrize("how", ["plain", "sharded", "fsdp", "lora"])
 async def test_two_processes_of_accelerate_learn_what_those_of_the_fork_server_learn(
-    how: str, kind: str, jobs: dict[str, dict[str, Any]], tmp_path: Path
+    how: str, kind: str, jobs: dict[str, dict[str, Any]], spread: Callable[[], list[float]], tmp_path: Path
 ) -> None:
     job = jobs[kind]
     if how == "lora":
@@ -56,6 +59,7 @@ async def test_two_processes_of_accelerate_learn_what_those_of_the_fork_server_l
     settings = FSDP if how == "fsdp" else LauncherSettings(accelerate={})
     async with launching(2, settings) as launcher:
         two = await launcher.run(job, progress.append)
+    assert spread() == (pytest.approx([0.5, 0.5], abs=0.01) if how in ("sharded", "fsdp") else [0, 0])
     assert [p.step for p in progress] == list(range(1, two["steps"] + 1))
     assert two["tokens"] == one["tokens"]
     assert two["loss_end"] == pytest.approx(one["loss_end"], rel=1e-3)
@@ -63,6 +67,65 @@ async def test_two_processes_of_accelerate_learn_what_those_of_the_fork_server_l
     assert first.keys() == second.keys()
     for name, weight in first.items():
         assert (weight - second[name]).abs().max() < 1e-2 * weight.abs().max()
+
+
+@pytest.fixture
+def others(
+    jobs: dict[str, dict[str, Any]], trajectories: list[dict[str, str]], tokenizer: Any, base: Path, tmp_path: Path
+) -> dict[str, dict[str, Any]]:
+    """A job of each other kind, by kind."""
+    torch.manual_seed(7)
+    teacher = tmp_path / "teacher"
+    AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(base)).save_pretrained(teacher)
+    tokenizer.save_pretrained(teacher)
+    problems, values = tmp_path / "problems.jsonl", tmp_path / "values.jsonl"
+    write_problems(problems, [Problem(str(i), f"{i}?", "1") for i in range(20)])
+    rows = [{"prompt": f"Q{i}:", "steps": ["a", "b"], "targets": [1.0, -1.0], "problem_id": str(i)} for i in range(20)]
+    values.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    pairs = tmp_path / "equal.jsonl"
+    pair = {"chosen": "ab", "rejected": "z", "weight": 1}
+    rows = [pair | {"prompt": f"Q{i}:", "problem_id": str(i)} for i in range(20)]
+    pairs.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    # All rows that are not held out are in every step, so that processes make no difference.
+    settings = FAST | {"epochs": 2, "batch_size": 16, "micro_batch_size": 4, "learning_rate": 1e-3}
+    settings |= {"held_out": 0.2, "evaluations": 1}
+    drawn = settings | {"rollout": {"max_tokens": 8, "max_depth": 2}}
+    of_length = {"group": 4, "rewards": [{"kind": "length", "limit": 8, "margin": 4}]}
+    without = {name: drawn[name] for name in drawn if name not in ("held_out", "evaluations")}
+    found: dict[str, dict[str, Any]] = {
+        "values": jobs["ppm"] | {"rows": str(values), "settings": settings},
+        "dpo": jobs["ppm"] | {"rows": str(pairs), "settings": settings},
+        "distillation": jobs["sft"] | {"settings": settings, "teacher": str(teacher)},
+        "on-policy": jobs["sft"] | {"rows": str(problems), "settings": drawn, "teacher": str(teacher)},
+        "grpo": jobs["sft"] | {"rows": str(problems), "settings": without | of_length},
+    }
+    for kind in ("on-policy", "grpo"):
+        found[kind] |= {"format": "text"}
+    return {kind: job | {"kind": kind, "out": str(tmp_path / "out" / kind)} for kind, job in found.items()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["values", "dpo", "distillation", "on-policy", "grpo"])
+async def test_every_other_kind_of_training_runs_in_two_processes_of_accelerate(
+    kind: str, others: dict[str, dict[str, Any]], spread: Callable[[], list[float]], tmp_path: Path
+) -> None:
+    """Sharded, but for those that generate. What is held out is worth the same, by whichever processes."""
+    generates = kind in ("on-policy", "grpo")
+    job = others[kind]
+    async with launching(2, LauncherSettings(accelerate={}) if generates else FSDP) as launcher:
+        two = await launcher.run(job)
+    assert spread() == ([0, 0] if generates else pytest.approx([0.5, 0.5], abs=0.01))
+    if kind == "grpo":
+        assert two["rollouts"] == two["steps"] * 16
+        return
+    one = await run_job(job | {"out": str(tmp_path / "out" / "one")})
+    assert two["steps"] == one["steps"]
+    assert two["held_out"] == one["held_out"] > 0
+    pairs = list(zip(one["evaluations"], two["evaluations"], strict=True))
+    assert len(pairs) == 2
+    for here, there in pairs:
+        assert there["step"] == here["step"]
+        assert there["loss"] == pytest.approx(here["loss"], rel=0.02 if kind == "on-policy" else 1e-3)
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 import math
 import shutil
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from ponderosa.core import PonderosaError
 from ponderosa.training import Progress, SFTSettings, read_record, train_sft
 from ponderosa.training.distillation import DistillationSettings, train_distillation
 from ponderosa.training.encoding import encode_responses
+from ponderosa.training.rows import split
 
 FAST = DistillationSettings(
     epochs=60,
@@ -61,6 +63,33 @@ def test_the_loss_is_the_divergence_of_the_distributions(
     settings = FAST.model_copy(update={"epochs": 1, "beta": beta, "softness": softness, "micro_batch_size": 7})
     train_distillation(base, teacher, trajectories, tmp_path / "out", settings, 0, progress.append)
     assert progress[0].loss == pytest.approx(divergence(base, teacher, trajectories, beta, softness), rel=1e-3)
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.5])
+def test_held_out_prompts_judge_the_student_by_its_divergence(
+    base: Path, teacher: Path, trajectories: list[dict[str, str]], tmp_path: Path, beta: float
+) -> None:
+    more = {"epochs": 4, "batch_size": 8, "micro_batch_size": 2, "held_out": 0.2, "evaluations": 1, "beta": beta}
+    report = train_distillation(base, teacher, trajectories, tmp_path / "out", FAST.model_copy(update=more), 0)
+    learned, held_out = split(trajectories, 0.2, itemgetter("prompt"))
+    assert (report.rows, report.held_out, len(report.evaluations)) == (len(learned), len(held_out), 4)
+    assert report.kept == report.evaluations[-1]
+    assert report.kept.accuracy is None
+    assert report.kept.loss == pytest.approx(divergence(tmp_path / "out", teacher, held_out, beta), rel=1e-3)
+    assert report.kept.loss < report.evaluations[0].loss
+
+
+def test_the_best_student_is_kept(
+    base: Path, teacher: Path, trajectories: list[dict[str, str]], tmp_path: Path
+) -> None:
+    """So large steps that it gets worse before the end."""
+    wild = {"optimizer": "adamw", "learning_rate": 0.3, "schedule": "constant", "epochs": 3, "batch_size": 16}
+    settings = FAST.model_copy(update=wild | {"held_out": 0.2, "keep_best": True})
+    report = train_distillation(base, teacher, trajectories, tmp_path / "out", settings, 0)
+    _, held_out = split(trajectories, 0.2, itemgetter("prompt"))
+    assert report.kept == min(report.evaluations, key=lambda one: one.loss)
+    assert report.kept.step < report.steps
+    assert report.kept.loss == pytest.approx(divergence(tmp_path / "out", teacher, held_out, 0.0), rel=1e-3)
 
 
 def test_the_student_comes_to_write_as_the_teacher_does(

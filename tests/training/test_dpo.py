@@ -148,6 +148,41 @@ def test_a_loss_that_diverges_leaves_nothing(base: Path, pairs: list[dict[str, A
     assert list(tmp_path.iterdir()) == []
 
 
+def test_held_out_problems_judge_the_policy_while_it_learns(
+    base: Path, pairs: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    settings = FAST.model_copy(update={"held_out": 0.2, "evaluations": 1, "keep_best": True})
+    report = train_dpo(base, pairs, tmp_path / "out", settings, 0)
+    assert (report.pairs, report.held_out) == (32, 8)
+    assert report.steps == 20 * report.evaluations[0].step
+    assert [one.step for one in report.evaluations] == [report.evaluations[0].step * i for i in range(1, 21)]
+    assert report.kept == min(report.evaluations, key=lambda one: one.loss)
+    assert report.kept.loss < 0.1
+    assert report.kept.accuracy == 1.0  # it prefers the letter a where it has not seen the problem, too
+
+    nameless = [{name: value for name, value in pair.items() if name != "problem_id"} for pair in pairs]
+    with pytest.raises(PonderosaError, match="`problem_id` must be a str"):
+        train_dpo(base, nameless, tmp_path / "other", settings, 0)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [{"loss": name} for name in ("sigmoid", "ipo", "hinge", "sigmoid_norm", "apo_zero")]
+    + [{"loss": "robust", "label_smoothing": 0.2}, {"sft_weight": 2.0}],
+    ids=str,
+)
+def test_the_loss_of_what_is_held_out_is_that_of_the_training(base: Path, tmp_path: Path, loss: dict[str, Any]) -> None:
+    """All pairs are the same, so that the weights after a step have one loss, on whichever pairs."""
+    pair = {"prompt": "Q:", "chosen": "ab<end_of_step>", "rejected": "zyx<output>7<end_of_output>w", "weight": 0.5}
+    pairs = [pair | {"problem_id": str(i)} for i in range(20)]
+    settings = FAST.model_copy(update={"epochs": 2, "held_out": 0.2, "evaluations": 2, "micro_batch_size": 3} | loss)
+    progress: list[Progress] = []
+    report = train_dpo(base, pairs, tmp_path / "out", settings, 0, progress.append)
+    judged = [one.loss for one in report.evaluations]
+    assert judged[:3] == pytest.approx([one.loss for one in progress[1:]], rel=1e-4)
+    assert judged[0] != pytest.approx(progress[0].loss, rel=1e-2)
+
+
 def test_the_checkpoint_says_how_it_was_made(base: Path, pairs: list[dict[str, Any]], tmp_path: Path) -> None:
     settings = FAST.model_copy(update={"epochs": 1, "loss": "robust", "label_smoothing": 0.1})
     report = train_dpo(base, pairs, tmp_path / "out", settings, 3)

@@ -57,7 +57,9 @@ def eventually(condition: Callable[[], bool], seconds: float = 10) -> bool:
 
 
 @pytest.mark.parametrize("kind", ["sft", "ppm"])
-async def test_sharded_processes_learn_what_whole_ones_learn(kind: str, job: dict[str, Any], tmp_path: Path) -> None:
+async def test_sharded_processes_learn_what_whole_ones_learn(
+    kind: str, job: dict[str, Any], spread: Callable[[], list[float]], tmp_path: Path
+) -> None:
     """Weights, gradients and optimiser states are spread over two processes; the checkpoint is an ordinary one."""
     pairs = [
         {"prompt": f"Q{i}:", "chosen": "ab", "rejected": "z", "weight": 1, "problem_id": str(i)} for i in range(30)
@@ -68,15 +70,51 @@ async def test_sharded_processes_learn_what_whole_ones_learn(kind: str, job: dic
     sharded = FAST | {"sharded": True, "gradient_checkpointing": True}
     async with Launcher(processes=2) as launcher:
         whole = await launcher.run(job)
-        spread = await launcher.run(job | {"out": str(tmp_path / "out" / "sharded"), "settings": sharded})
-    assert spread["tokens"] == whole["tokens"]
-    assert spread["loss_end"] == pytest.approx(whole["loss_end"], rel=1e-3)
+        assert spread() == [0, 0]
+        parts = await launcher.run(job | {"out": str(tmp_path / "out" / "sharded"), "settings": sharded})
+        assert spread() == pytest.approx([0.5, 0.5], abs=0.01)
+    assert parts["tokens"] == whole["tokens"]
+    assert parts["loss_end"] == pytest.approx(whole["loss_end"], rel=1e-3)
     auto = AutoModelForCausalLM if kind == "sft" else AutoModelForSequenceClassification
     paths = (job["out"], tmp_path / "out" / "sharded")
     first, second = (dict(auto.from_pretrained(path).named_parameters()) for path in paths)
     assert first.keys() == second.keys()
     for name, weight in first.items():
         assert (weight - second[name]).abs().max() < 1e-2 * weight.abs().max()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("more", [{}, {"lora": {"rank": 4}, "learning_rate": 0.3}], ids=["weights", "adapters"])
+async def test_sharded_processes_keep_the_best_weights_of_a_step_before_the_last(
+    more: dict[str, Any], job: dict[str, Any], spread: Callable[[], list[float]], tmp_path: Path
+) -> None:
+    # So large steps that the loss of what is held out rises before it falls.
+    settings = FAST | {"epochs": 3, "batch_size": 16, "learning_rate": 0.1, "schedule": "constant"}
+    settings |= {"held_out": 0.2, "keep_best": True} | more
+    paths = {sharded: tmp_path / "out" / str(sharded) for sharded in (False, True)}
+    async with Launcher(processes=2) as launcher:
+        whole, parts = [
+            await launcher.run(job | {"out": str(path), "settings": settings | {"sharded": sharded}})
+            for sharded, path in paths.items()
+        ]
+    assert spread() == pytest.approx([0.5, 0.5], abs=0.01)
+    assert parts["kept"]["step"] == whole["kept"]["step"] < whole["steps"]
+    assert parts["kept"]["loss"] == pytest.approx(whole["kept"]["loss"], rel=1e-3)
+    first, second = (AutoModelForCausalLM.from_pretrained(path).state_dict() for path in paths.values())
+    assert all(torch.allclose(first[name], second[name], atol=1e-2 * first[name].abs().max()) for name in first)
+
+
+@pytest.mark.slow
+async def test_the_losses_of_sharded_processes_are_not_rounded_to_16_bits(
+    job: dict[str, Any], spread: Callable[[], list[float]]
+) -> None:
+    seen: list[Progress] = []
+    settings = FAST | {"sharded": True, "precision": "bfloat16", "max_steps": 2}
+    async with Launcher(processes=2) as launcher:
+        await launcher.run(job | {"settings": settings}, seen.append)
+    assert spread() == pytest.approx([0.5, 0.5], abs=0.01)
+    losses = torch.tensor([progress.loss for progress in seen])
+    assert not torch.equal(losses, losses.bfloat16().float())
 
 
 async def test_two_processes_share_the_work_and_learn_the_same(job: dict[str, Any], tmp_path: Path) -> None:

@@ -51,6 +51,18 @@ def test_the_student_comes_to_write_as_the_teacher_does(base: Path, coder: Path,
     assert OnPolicySettings(**record["settings"]) == settings
 
 
+def test_held_out_problems_judge_the_student_by_the_same_draws(base: Path, coder: Path, tmp_path: Path) -> None:
+    """A student that hardly moves is worth the same whenever it is judged, and what it writes then is not counted."""
+    still = {"epochs": 3, "batch_size": 3, "learning_rate": 1e-12, "muon_learning_rate": 1e-12}
+    settings = FAST.model_copy(update=still | {"held_out": 0.25, "evaluations": 2})
+    report = train_on_policy(base, coder, PROBLEMS, tmp_path / "out", settings, 0)
+    assert (report.rows, report.held_out, report.steps) == (6, 2, 6)
+    losses = [one.loss for one in report.evaluations]
+    assert losses == pytest.approx([losses[0]] * 6, rel=1e-4)
+    assert losses[0] == pytest.approx(report.loss_start, rel=0.2)  # other problems, but as random a student
+    assert report.generated_tokens <= 6 * 3 * 2 * 12
+
+
 def test_programs_are_run_and_what_they_print_is_not_compared(coder: Path, tmp_path: Path) -> None:
     settings = FAST.model_copy(
         update={"epochs": 1, "learning_rate": 1e-9, "muon_learning_rate": 1e-9}

@@ -177,8 +177,7 @@ def teacher(base: Path, trajectories: list[dict[str, str]], tmp_path_factory: py
 def test_a_killed_distillation_goes_on_too(
     base: Path, teacher: Path, trajectories: list[dict[str, str]], tmp_path: Path
 ) -> None:
-    shared = ("epochs", "batch_size", "micro_batch_size", "learning_rate", "precision", "save_precision", "save_steps")
-    settings = DistillationSettings(**{name: FAST[name] for name in shared})
+    settings = DistillationSettings(**FAST)
     whole = train_distillation(base, teacher, trajectories, tmp_path / "whole", settings, 5)
     with pytest.raises(Killed):
         train_distillation(base, teacher, trajectories, tmp_path / "killed", settings, 5, kill_at(7))
@@ -187,6 +186,7 @@ def test_a_killed_distillation_goes_on_too(
     assert [p.step for p in seen] == [7, 8]
     assert (report.steps, report.tokens) == (whole.steps, whole.tokens)
     assert (report.loss_start, report.loss_end) == (whole.loss_start, whole.loss_end)
+    assert (report.evaluations, report.kept) == (whole.evaluations, whole.kept)
     first, second = (AutoModelForCausalLM.from_pretrained(tmp_path / name).state_dict() for name in ("whole", "killed"))
     assert all(torch.equal(first[name], second[name]) for name in first)
 
@@ -194,8 +194,7 @@ def test_a_killed_distillation_goes_on_too(
 def test_a_distillation_does_not_go_on_with_another_teacher(
     base: Path, teacher: Path, trajectories: list[dict[str, str]], tmp_path: Path
 ) -> None:
-    shared = ("epochs", "batch_size", "micro_batch_size", "learning_rate", "precision", "save_precision", "save_steps")
-    settings = DistillationSettings(**{name: FAST[name] for name in shared})
+    settings = DistillationSettings(**FAST)
     wise = tmp_path / "wise"
     shutil.copytree(teacher, wise)
     with pytest.raises(Killed):

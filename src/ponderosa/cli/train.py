@@ -43,7 +43,8 @@ def train(
             text = f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
             console.print(f"{name.replace('_', ' ') + ':':24}{text}", markup=False, highlight=False)
     if kept := report.get("kept"):
-        told = f"loss {kept['loss']:.4g}, accuracy {kept['accuracy']:.1%} after step {kept['step']}"
+        accuracy = f", accuracy {kept['accuracy']:.1%}" if kept["accuracy"] is not None else ""
+        told = f"loss {kept['loss']:.4g}{accuracy} after step {kept['step']}"
         console.print(f"{'kept, held out:':24}{told}", markup=False, highlight=False)
     if calibration := report.get("calibration"):
         order = [f"{scope} pairs in order {share['value']:.1%}" for scope, share in calibration["order"].items()]

@@ -20,7 +20,7 @@ from ponderosa.evolution.settings import known
 from ponderosa.evolution.stages import Forest, Stages, checkpoint
 from ponderosa.problems import write_problems
 from ponderosa.search import SampleSettings
-from ponderosa.training import DistillationSettings, OnPolicySettings
+from ponderosa.training import DistillationSettings, FitSettings, OnPolicySettings
 from ponderosa.training.distillation import check_teacher
 
 Mode = Literal["trajectories", "distribution", "on-policy"]
@@ -45,6 +45,11 @@ class Distillation(SelfTraining):
     @property
     def given(self) -> tuple[str, ...]:
         return (*super().given, teacher_of(self.teacher))
+
+    @property
+    def trainings(self) -> tuple[FitSettings, ...]:
+        by_mode = {"trajectories": self.sft, "distribution": self.distribution, "on-policy": self.on_policy}
+        return (by_mode[self.mode],)
 
 
 def teacher_of(name: str) -> str:

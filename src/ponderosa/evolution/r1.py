@@ -28,7 +28,7 @@ from ponderosa.evolution.stages import Forest, Stages
 from ponderosa.forest import PairRow, SFTRow, sft_rows
 from ponderosa.problems import load_problems
 from ponderosa.search import SampleSettings
-from ponderosa.training import PPMSettings, SFTSettings
+from ponderosa.training import FitSettings, PPMSettings, SFTSettings
 from ponderosa.training.grpo import GRPOSettings
 from ponderosa.training.rewards import (
     AccuracyReward,
@@ -129,6 +129,11 @@ class R1(Recipe):
     loop: Literal["r1"] = "r1"
     format: str = "think/paragraphs"
     rounds: tuple[ColdStart, Reasoning, RejectionSampling, FineTuning, AllScenarios]
+
+    @property
+    def trainings(self) -> tuple[FitSettings, ...]:
+        cold, reasoning, _, tuning, scenarios = self.rounds
+        return cold.sft, reasoning.grpo, tuning.sft, scenarios.preference, scenarios.grpo
 
     @model_validator(mode="after")
     def _rounds_hold_a_step(self) -> "R1":

@@ -20,7 +20,7 @@ from ponderosa.evolution.run import Observer, Run
 from ponderosa.evolution.settings import merged, parse
 from ponderosa.evolution.stages import Stages
 from ponderosa.problems import write_problems
-from ponderosa.training import GRPOSettings
+from ponderosa.training import FitSettings, GRPOSettings
 from ponderosa.training.languages import check_languages
 
 
@@ -51,6 +51,10 @@ class R1Zero(Recipe):
         for number, settings in enumerate(self.rounds, start=1):
             check_stretch(number, settings.problems, self.format, self.settings_of(number))
         return self
+
+    @property
+    def trainings(self) -> tuple[FitSettings, ...]:
+        return tuple(self.settings_of(number) for number in range(1, len(self.rounds) + 1))
 
     def settings_of(self, number: int) -> GRPOSettings:
         """The settings of a round. Raises `PonderosaError` for those that there are not."""

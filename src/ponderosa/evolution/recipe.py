@@ -13,7 +13,7 @@ from ponderosa.execution import ExecutionSettings
 from ponderosa.forest import Choice
 from ponderosa.problems import ContaminationSettings
 from ponderosa.search import AgreementSettings, MCTSSettings
-from ponderosa.training import LauncherSettings
+from ponderosa.training import FitSettings, LauncherSettings
 
 
 def _known_format(name: str) -> str:
@@ -197,3 +197,8 @@ class Recipe(Part):
     def given(self) -> tuple[str, ...]:
         """The policies that were not trained here."""
         return (self.policy,)
+
+    @property
+    def trainings(self) -> tuple[FitSettings, ...]:
+        """The settings of all trainings of a run."""
+        return ()

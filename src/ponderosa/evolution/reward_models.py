@@ -48,6 +48,11 @@ class RewardModelChoice(Part):
     ppm: PPMSettings = PPMSettings()
     values: ValueModelSettings = Field(default_factory=ValueModelSettings)
 
+    @property
+    def training(self) -> PPMSettings | ValueSettings:
+        """The settings of its training."""
+        return self.ppm if self.kind in ("ppm", "orm-pairs") else self.values.training
+
 
 class _Data(NamedTuple):
     name: str
@@ -74,8 +79,7 @@ async def train_reward_model(
         forests = await _rolled_out(stages, number, settings.values.rollouts, forests, proposer)
     _write(stages, number, data, forests)
     rows: list[Path] = stages.data(data.name, number, history)
-    training = settings.ppm if data.kind is PairRow else settings.values.training
-    return await stages.train(number, "ppm", start=start, rows=rows, settings=training)
+    return await stages.train(number, "ppm", start=start, rows=rows, settings=settings.training)
 
 
 def write_pairs(stages: Stages, number: int, settings: PreferenceSettings, forests: Sequence[Forest]) -> None:

@@ -23,7 +23,7 @@ from ponderosa.evolution.self_training import SelfTraining
 from ponderosa.evolution.settings import known
 from ponderosa.evolution.stages import Forest, Stages, checkpoint
 from ponderosa.forest import PreferenceSettings
-from ponderosa.training import DPOSettings, PPMSettings
+from ponderosa.training import DPOSettings, FitSettings, PPMSettings
 
 
 class RoundSettings(Round):
@@ -77,6 +77,11 @@ class RStarMath(SelfTraining):
     @property
     def given(self) -> tuple[str, ...]:
         return (*super().given, self.bootstrap or self.policy)
+
+    @property
+    def trainings(self) -> tuple[FitSettings, ...]:
+        of_policy = {"sft": (self.sft,), "dpo": (self.dpo,), "sft+dpo": (self.sft, self.dpo)}
+        return (*of_policy[self.update], self.rewards.training)
 
     @property
     def rewards(self) -> RewardModelChoice:

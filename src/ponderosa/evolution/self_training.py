@@ -7,7 +7,7 @@ from ponderosa.evolution.results import Results
 from ponderosa.evolution.run import Observer, Run
 from ponderosa.evolution.stages import Stages
 from ponderosa.search import MCTSSettings, SampleSettings
-from ponderosa.training import SFTSettings
+from ponderosa.training import FitSettings, SFTSettings
 
 
 class SelfTraining(Recipe):
@@ -20,6 +20,10 @@ class SelfTraining(Recipe):
     def given(self) -> tuple[str, ...]:
         second = self.data.mutual
         return (*super().given, *([second.policy] if second else []))
+
+    @property
+    def trainings(self) -> tuple[FitSettings, ...]:
+        return (self.sft,)
 
 
 R = TypeVar("R", bound=SelfTraining)

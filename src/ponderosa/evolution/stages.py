@@ -97,11 +97,14 @@ class Stages:
     @classmethod
     @asynccontextmanager
     async def open(cls, run: Run[Any], observer: Observer) -> AsyncIterator["Stages"]:
-        """Stages with workers of their own, which end with it."""
+        """Stages with workers of their own, which end with it.
+
+        Raises `PonderosaError` for a training that cannot be had with the recipe's launcher.
+        """
         workers = run.recipe.workers
         async with (
             WorkerPool(workers.processes, run.path / "logs") as pool,
-            launching(workers.training, workers.launcher) as launcher,
+            launching(workers.training, workers.launcher, run.recipe.trainings) as launcher,
         ):
             stages = cls(run, observer, pool, launcher)
             await pool.start()

@@ -21,7 +21,8 @@ from ponderosa.core import PonderosaError
 from ponderosa.training.events import Told
 from ponderosa.training.jobs import Job, parse_job
 from ponderosa.training.server import ENVIRONMENT, died
-from ponderosa.training.settings import LauncherSettings, OnProgress
+from ponderosa.training.settings import FitSettings, LauncherSettings, OnProgress
+from ponderosa.training.sharding import check_sharding, configured
 
 
 class AccelerateLauncher:
@@ -45,8 +46,9 @@ class AccelerateLauncher:
         await self.close()
 
     async def run(self, job: Job | Mapping[str, Any], on_progress: OnProgress | None = None) -> dict[str, Any]:
-        """Trains, and returns the report as plain values. Raises and is cancelled as `Launcher.run`."""
+        """Trains, and returns the report as plain values. Raises and is cancelled as `Launcher.run`, and as `check`."""
         parsed = parse_job(job)
+        self.check(parsed.settings)
         async with self._turn:
             with tempfile.TemporaryDirectory(prefix="ponderosa-") as folder:
                 config, request = Path(folder) / "accelerate.yaml", Path(folder) / "job.json"
@@ -58,6 +60,10 @@ class AccelerateLauncher:
                     return await told.until_stopped(partial(self._follow, process, told), parsed.out)
                 finally:
                     await self.close()
+
+    def check(self, settings: FitSettings) -> None:
+        """Raises `PonderosaError` for settings of a training that cannot be had as this is told to launch it."""
+        check_sharding(settings, configured(self.config))
 
     async def _start(self, config: Path, job: Path) -> asyncio.subprocess.Process:
         alone = self.config["num_machines"] == 1

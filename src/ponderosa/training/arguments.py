@@ -12,6 +12,7 @@ from ponderosa.core import PonderosaError
 from ponderosa.training import adapters
 from ponderosa.training.environment import world_size
 from ponderosa.training.settings import FitSettings, HeldOutSettings, Reporter
+from ponderosa.training.sharding import Sharding, check_sharding, launched
 
 
 def fast_bfloat16() -> bool:
@@ -24,12 +25,14 @@ def fast_bfloat16() -> bool:
 def trainer_arguments(settings: FitSettings, seed: int, scratch: Path) -> dict[str, Any]:
     """The keyword arguments of transformers' `TrainingArguments` (and of TRL's configurations).
 
-    That `max_steps` are not exceeded is for `Fitted` to see to.
+    That `max_steps` are not exceeded is for `Fitted` to see to. Raises `PonderosaError` for settings that cannot be had
+    where the launcher spreads weights over processes.
     """
     on_cpu = not torch.cuda.is_available()
     share = max(1, settings.batch_size // world_size())  # of a batch, for this process
     accumulation = math.ceil(share / settings.micro_batch_size)
-    by_accelerate = os.environ.get("ACCELERATE_USE_FSDP") == "true"  # its own configuration says how to shard
+    check_sharding(settings, sharding := launched())
+    by_accelerate = sharding == Sharding("FSDP")  # its own configuration says how to shard
     sharded = settings.sharded and world_size() > 1 and not by_accelerate
     if by_accelerate and settings.gradient_checkpointing:
         os.environ["FSDP_ACTIVATION_CHECKPOINTING"] = "true"

@@ -164,7 +164,8 @@ def _made(model: Model) -> list[str]:
     if "loss_end" in report:
         told.append(f"The loss went from {report['loss_start']:.4g} to {report['loss_end']:.4g}.")
     if kept := report.get("kept"):
-        told.append(f"On held-out rows it is {kept['loss']:.4g}, with an accuracy of {kept['accuracy']:.1%}.")
+        accuracy = f", with an accuracy of {kept['accuracy']:.1%}" if kept["accuracy"] is not None else ""
+        told.append(f"On held-out rows it is {kept['loss']:.4g}{accuracy}.")
     if line := run.get("decontamination"):
         told.append(line)
     if not told:

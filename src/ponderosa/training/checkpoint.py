@@ -25,6 +25,7 @@ _STOP = "stop"
 """The file beside `scratch` that asks a training to save its state and end."""
 _IDENTITY = "identity"
 _LOCK = "lock"
+_PARTIAL = ".partial"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,17 @@ def metrics_of(scratch: Path) -> Path:
     return scratch.with_name(METRICS)
 
 
+def name_and_id(scratch: Path) -> tuple[str, str]:
+    """What reporters may call the training with that folder for what else it writes: where its checkpoint goes (of a
+    run, its folder, round and role) with the beginning of an id, and the id. A training that goes on has the same.
+    """
+    root = scratch.parent
+    out = root.with_name(root.name.removeprefix(".").removesuffix(_PARTIAL))
+    what = f"{out.resolve()}\n{_read(root / _IDENTITY)}"
+    id = hashlib.sha256(what.encode()).hexdigest()[:16]
+    return f"{'/'.join(out.parts[-3:])} {id[:6]}", id
+
+
 @contextmanager
 def staging(out: Path, *, main: bool, going_on: Any = None) -> Iterator[Staging]:
     """A folder beside `out`, which is removed in the end, unless a training that failed has saved its state in it.
@@ -100,7 +112,7 @@ def staging(out: Path, *, main: bool, going_on: Any = None) -> Iterator[Staging]
 
 
 def _root(out: Path) -> Path:
-    return out.with_name(f".{out.name}.partial")
+    return out.with_name(f".{out.name}{_PARTIAL}")
 
 
 def ask_to_stop(out: Path) -> None:

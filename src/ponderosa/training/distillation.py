@@ -9,32 +9,35 @@ it learns what the teacher would do where the student gets to.
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from operator import attrgetter, itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from ponderosa.core import PonderosaError, Problem, make_format
 from ponderosa.forest import SFTRow
 from ponderosa.training.checkpoint import identify, making, staging, stamped
 from ponderosa.training.encoding import encode_prompts, encode_rows
 from ponderosa.training.grpo import RolloutSettings, Task, plain, problems_of
-from ponderosa.training.rows import Rows, read_rows
-from ponderosa.training.settings import FitReport, FitSettings, OnProgress
+from ponderosa.training.rows import Rows, read_rows, split
+from ponderosa.training.settings import Evaluation, FitReport, HeldOutSettings, OnProgress
 
 if TYPE_CHECKING:
     from ponderosa.training.distillation_trainer import Texts
 
 
-class DistillationSettings(FitSettings):
+class DistillationSettings(HeldOutSettings):
     """How to learn the teacher's distributions, those over the whole vocabulary.
 
     `beta` is GKD's: 0 is the forward divergence KL(teacher | student), which covers all that the teacher might write, 1
     the reverse one, which keeps to what it would, and between them are the generalised Jensen-Shannon divergences. Both
     models' logits are divided by `softness` first. `batch_size` counts trajectories. What fills no batch is left out of
-    an epoch, other trajectories of each; where there are fewer than a batch holds, some stand in it more than once.
+    an epoch, other trajectories of each; where there are fewer than a batch holds, some stand in it more than once. All
+    trajectories of a prompt are held out together, and the divergence there is what selects.
     """
 
+    select_by: Literal["loss"] = "loss"
     beta: float = Field(0.0, ge=0, le=1)
     softness: float = Field(1.0, gt=0)
 
@@ -43,7 +46,7 @@ class OnPolicySettings(DistillationSettings):
     """How to learn the teacher's distributions where the student gets to by itself, at most `max_rows` texts at a time.
 
     Each step the student solves `batch_size` problems once, as `rollout` says, so that `epochs` count passes over the
-    problems, but for what fills no batch.
+    problems, but for what fills no batch. Held-out problems it solves once an evaluation, each time by the same seed.
     """
 
     epochs: float = Field(1, gt=0)
@@ -51,11 +54,10 @@ class OnPolicySettings(DistillationSettings):
     rollout: RolloutSettings = RolloutSettings()
     max_rows: int = Field(512, ge=1)
 
-    @model_validator(mode="after")
-    def _weights_are_at_hand(self) -> "OnPolicySettings":
-        if self.sharded:
-            raise ValueError("`sharded` weights cannot generate in the process that trains")
-        return self
+    def unshardable(self, *, weights: bool = True) -> str | None:
+        if weights:
+            return "parts of weights cannot generate in the process that trains: leave them whole in every process"
+        return super().unshardable(weights=weights)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,14 +66,18 @@ class DistillationReport(FitReport):
 
     `tokens` are those that the student was trained on, prompts included, and so those that the teacher read. `rows` are
     texts, of which those without a response were left out as `empty`, or, on policy, problems; then the student wrote
-    `generated_tokens` itself, with so many `executions`.
+    `generated_tokens` itself, with so many `executions`; what it wrote for those `held_out` is not counted. `kept` is
+    the evaluation of the weights that were kept, if any were made.
     """
 
     rows: int
+    held_out: int
     too_long: int
     empty: int = 0
     generated_tokens: int = 0
     executions: int = 0
+    kept: Evaluation | None
+    evaluations: tuple[Evaluation, ...]
 
 
 def train_distillation(
@@ -97,11 +103,15 @@ def train_distillation(
         raise PonderosaError("there are no trajectories to distil: no problem was solved; search more")
     tokenizer = environment.load_tokenizer(student)
     check_teacher(student, teacher, [row["prompt"] + row["response"] for row in data[:100]])
-    encoded = encode_rows(tokenizer, data, settings.max_length)
-    if not encoded.kept:
+    learned, judged = (
+        encode_rows(tokenizer, some, settings.max_length)
+        for some in split(data, settings.held_out, itemgetter("prompt"))
+    )
+    empty, too_long = learned.empty + judged.empty, learned.too_long + judged.too_long
+    if not learned.kept:
         raise PonderosaError(
-            f"there is no trajectory to distil: of {len(data)}, {encoded.empty} have no response and "
-            f"{encoded.too_long} exceed `max_length` {settings.max_length}; raise it, or give other rows"
+            f"there is no trajectory to distil: of {len(data)}, {empty} have no response and "
+            f"{too_long} exceed `max_length` {settings.max_length}; raise it, or give other rows"
         )
     return _teach(
         student,
@@ -111,9 +121,10 @@ def train_distillation(
         seed,
         on_progress,
         tokenizer=tokenizer,
-        texts=GivenTexts(encoded.kept),
-        too_long=encoded.too_long,
-        empty=encoded.empty,
+        texts=GivenTexts([*learned.kept, *judged.kept]),
+        held_out=len(judged.kept),
+        too_long=too_long,
+        empty=empty,
         going_on=identify("distillation", student, [*stamped(teacher), *data], settings.identity, seed),
         record=partial(making, "distillation", student, rows, settings, seed, teacher=str(teacher)),
     )
@@ -150,8 +161,9 @@ def train_on_policy(
     kept = [one for one, prompt in zip(given, prompts, strict=True) if len(encoded[prompt]) < settings.max_length]
     if not kept:
         raise PonderosaError(f"all {len(given)} problems exceed `max_length` {settings.max_length}: raise it")
+    train, held_out = split(kept, settings.held_out, attrgetter("question"))
     what = [*stamped(teacher), asdict(task), *map(plain, kept)]
-    with OwnTexts(kept, settings, task, tokenizer, seed) as texts:
+    with OwnTexts([*train, *held_out], settings, task, tokenizer, seed) as texts:
         return _teach(
             student,
             teacher,
@@ -161,6 +173,7 @@ def train_on_policy(
             on_progress,
             tokenizer=tokenizer,
             texts=texts,
+            held_out=len(held_out),
             too_long=len(given) - len(kept),
             going_on=identify("on-policy", student, what, settings.identity, seed),
             record=partial(
@@ -179,12 +192,15 @@ def _teach(
     *,
     tokenizer: Any,
     texts: "Texts",
+    held_out: int,
     too_long: int,
     empty: int = 0,
     going_on: str,
     record: Callable[[DistillationReport], dict[str, Any]],
 ) -> DistillationReport:
-    """`going_on` is what the training is (see `identify`), and `record` makes its record of its report."""
+    """The last `held_out` of the `texts` are only judged by. `going_on` is what the training is (see `identify`), and
+    `record` makes its record of its report.
+    """
     from ponderosa.training import environment, fitting
     from ponderosa.training.distillation_trainer import TeachingTrainer, teaching_config
 
@@ -196,19 +212,23 @@ def _teach(
         trainer = TeachingTrainer(
             model=str(student),
             teacher_model=str(teacher),
-            args=teaching_config(settings, seed, stage.scratch),
+            args=teaching_config(settings, seed, stage.scratch, texts=len(texts) - held_out, evaluate=bool(held_out)),
             texts=texts,
+            held_out=held_out,
             processing_class=tokenizer,
             settings=settings,
         )
         fit = fitting.fit(trainer, on_progress)
         report = DistillationReport(
-            rows=len(texts),
+            rows=len(texts) - held_out,
+            held_out=held_out,
             too_long=too_long,
             empty=empty,
             **fit.figures,
             generated_tokens=trainer.counts["generated_tokens"],
             executions=trainer.counts["executions"],
+            kept=trainer.kept,
+            evaluations=tuple(trainer.evaluations),
         )
         fitting.save(trainer, settings, tokenizer, stage.checkpoint)
         if environment.is_main():

@@ -16,7 +16,7 @@ from trl.trainer.distillation_trainer import DistillationTrainer
 
 from ponderosa.core import BackendError, Policy, PonderosaError, Problem
 from ponderosa.search.concurrent import together
-from ponderosa.training.arguments import trainer_arguments
+from ponderosa.training.arguments import held_out_arguments, trainer_arguments
 from ponderosa.training.distillation import DistillationSettings, OnPolicySettings
 from ponderosa.training.encoding import IGNORED
 from ponderosa.training.environment import world_size
@@ -32,7 +32,7 @@ class Texts(Protocol):
     def __len__(self) -> int: ...
 
     def rows(self, numbers: Sequence[int], trainer: "TeachingTrainer") -> list[Row]:
-        """Those of a batch, in order. What there is to count is added to `trainer.counts`."""
+        """Those of a batch, in order. In training, what there is to count is added to `trainer.counts`."""
         ...
 
 
@@ -78,10 +78,11 @@ class OwnTexts(RolloutThread):
                 raise PonderosaError(f"no solutions at step {step}: {error}") from error
         if all(one.failed for one in rollouts):
             raise PonderosaError(f"no solution at step {step} could be written: {rollouts[0].failed}")
-        trainer.count(
-            generated_tokens=sum(one.tokens for one in rollouts),
-            executions=sum(bool(turn.shown) for one in rollouts for turn in one.turns),
-        )
+        if trainer.learns:
+            trainer.count(
+                generated_tokens=sum(one.tokens for one in rollouts),
+                executions=sum(bool(turn.shown) for one in rollouts for turn in one.turns),
+            )
         return encode(rollouts, self._tokenizer, self._settings.max_length)
 
     async def _solve(self, numbers: Sequence[int], policy: Policy, trainer: "TeachingTrainer") -> list[Rollout]:
@@ -91,9 +92,13 @@ class OwnTexts(RolloutThread):
         return [one for (one,) in found]
 
 
-def teaching_config(settings: DistillationSettings, seed: int, scratch: Path) -> DistillationConfig:
-    """TRL's configuration."""
+def teaching_config(
+    settings: DistillationSettings, seed: int, scratch: Path, *, texts: int, evaluate: bool
+) -> DistillationConfig:
+    """TRL's configuration for so many texts, with or without others to judge it by."""
     arguments = trainer_arguments(settings, seed, scratch)
+    if evaluate:
+        arguments |= held_out_arguments(settings, arguments, texts)
     arguments.pop("max_length")
     teacher = {"attn_implementation": settings.attention, "dtype": "auto" if torch.cuda.is_available() else "float32"}
     return DistillationConfig(
@@ -105,18 +110,21 @@ _COUNTED = ("num_tokens", "generated_tokens", "executions")
 
 
 class TeachingTrainer(Fitted, DistillationTrainer):
-    """Generalised knowledge distillation on `texts`; `counts` what they came to, over all processes.
+    """Generalised knowledge distillation on `texts`, but for the last `held_out`; `counts` what they came to, over all
+    processes.
 
     The counts stand in the logs, where a training that goes on finds them.
     """
 
-    def __init__(self, *, texts: Texts, args: DistillationConfig, **kwargs: Any) -> None:
+    def __init__(self, *, texts: Texts, held_out: int, args: DistillationConfig, **kwargs: Any) -> None:
         self.texts = texts
+        self.first_held_out = learned = len(texts) - held_out
         self.counts: Counter[str] = Counter()
         batch = args.per_device_train_batch_size * args.gradient_accumulation_steps * world_size()
         # Batches are whole: texts that are fewer than one holds stand in it several times.
-        numbers = [i % len(texts) for i in range(max(batch, len(texts)))]
-        super().__init__(args=args, train_dataset=dataset(prompt=numbers), lengths=(), **kwargs)
+        numbers = [i % learned for i in range(max(batch, learned))]
+        judges = dataset(prompt=list(range(learned, len(texts)))) if held_out else None
+        super().__init__(args=args, train_dataset=dataset(prompt=numbers), eval_dataset=judges, lengths=(), **kwargs)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         return DistillationTrainer._get_train_sampler(self, train_dataset)  # a batch comes once for each of its parts
@@ -132,8 +140,23 @@ class TeachingTrainer(Fitted, DistillationTrainer):
         for logs in self.state.log_history:
             self.counts |= {name: int(logs[name]) for name in _COUNTED if name in logs}
 
+    def evaluate(self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval") -> Any:
+        """The divergence of a token, over all held-out texts, whatever the batches."""
+        total = torch.zeros(2, device=self.args.device)
+        with self.judging() as model:
+            for numbers, counts in self.shares(len(self.texts) - self.first_held_out):
+                texts: list[dict[str, Any]] = [{"prompt": self.first_held_out + number} for number in numbers]
+                inputs = self._generate_and_score_completions(texts)
+                inputs["tool_mask"] *= counts.long()[:, None]
+                with self.compute_loss_context_manager():
+                    summed = self.compute_loss(model, inputs, num_items_in_batch=1)
+                total += torch.stack([summed, (inputs["tool_mask"] * inputs["completion_mask"]).sum()])
+        divergence, tokens = self.accelerator.reduce(total).tolist()
+        return self.judged(divergence / max(tokens, 1))
+
     def _generate(self, prompts: list[int]) -> tuple[Any, ...]:
         """TRL's call for the texts of a batch, by their numbers: prompts, completions, and what is learned of these."""
         rows = self.texts.rows(prompts, self)
-        self.count(num_tokens=sum(len(row.prompt) + len(row.completion) for row in rows))
+        if self.learns:
+            self.count(num_tokens=sum(len(row.prompt) + len(row.completion) for row in rows))
         return [row.prompt for row in rows], [row.completion for row in rows], [row.learned for row in rows], None, []

@@ -6,6 +6,7 @@ its pairs are steps after the same prefix, or whole trajectories.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,20 +15,21 @@ from pydantic import Field
 from ponderosa.core import PonderosaError
 from ponderosa.training.checkpoint import identify, making, staging
 from ponderosa.training.encoding import IGNORED, encode_prompts, encode_written, split_response
-from ponderosa.training.rows import Rows, read_pairs
-from ponderosa.training.settings import FitReport, FitSettings, OnProgress
+from ponderosa.training.rows import Rows, read_pairs, split
+from ponderosa.training.settings import Evaluation, FitReport, HeldOutSettings, OnProgress
 
 Scope = Literal["step", "trajectory"]
 
 
-class DPOSettings(FitSettings):
+class DPOSettings(HeldOutSettings):
     """How to optimise a policy by preferences; the defaults are those of Step-DPO's code for models of 7B.
 
     `beta` says how much a departure from the reference, the policy that training starts from, costs. `loss` is TRL's
     name of one: "sigmoid" (DPO), "ipo" (arXiv 2310.12036), "hinge" (SLiC), "robust" (with `label_smoothing`, the share
     of pairs that are thought to be the wrong way round), "sigmoid_norm", "apo_zero". `sft_weight` adds so much of the
     likelihood of the chosen texts (RPO, arXiv 2404.19733), which plain DPO may lower. Of the pairs only those of
-    `scopes` are taken whose Q values differ by `min_margin` at least. `batch_size` counts pairs.
+    `scopes` are taken whose Q values differ by `min_margin` at least. `batch_size` counts pairs. Whole problems
+    are held out.
 
     A checkpoint is saved in 32 bits: most of so few small steps would be rounded away in 16.
     """
@@ -51,12 +53,14 @@ class DPOReport(FitReport):
     """What came of an optimisation by preferences.
 
     Of the pairs some were `filtered` (by scope, margin or a weight of 0), `identical` (the policy wrote the same, or
-    nothing, on one side) or `too_long`. An epoch draws `drawn` of the `pairs` that are left, by weight. The figures of
-    the implicit reward beta log(policy / reference) are means over the last tenth of the steps: `accuracy` is the share
-    of pairs whose chosen text has the higher one. `tokens` are the policy's; the reference reads them too.
+    nothing, on one side) or `too_long`, and some `held_out`. An epoch draws `drawn` of the `pairs` that are left, by
+    weight. The figures of the implicit reward beta log(policy / reference) are means over the last tenth of the steps:
+    `accuracy` is the share of pairs whose chosen text has the higher one. `tokens` are the policy's; the reference
+    reads them too. `kept` is the evaluation of the weights that were kept, if any were made.
     """
 
     pairs: int
+    held_out: int
     drawn: int
     filtered: int
     identical: int
@@ -64,6 +68,8 @@ class DPOReport(FitReport):
     accuracy: float
     chosen_reward: float
     rejected_reward: float
+    kept: Evaluation | None
+    evaluations: tuple[Evaluation, ...]
 
 
 def train_dpo(
@@ -77,9 +83,10 @@ def train_dpo(
     """Optimises the causal language model `policy` by `pairs`, itself being the reference, into the folder `out`.
 
     A pair has `prompt` (the question in its template and the steps so far), `chosen` and `rejected` (what comes next,
-    a step or all steps, nothing appended) and `weight`; where `settings` ask for them also `scope` and `margin`. The
-    loss is on what the policy writes, without the executor's output. A pair is drawn as often as its weight says, so
-    that the pairs of a group count as one. Processes and errors are as in `train_sft`.
+    a step or all steps, nothing appended) and `weight`; where `settings` ask for them also `scope`, `margin`, and
+    `problem_id` for what is held out. The loss is on what the policy writes, without the executor's output. A pair is
+    drawn as often as its weight says, so that the pairs of a group count as one. Processes and errors are as in
+    `train_sft`.
     """
     from ponderosa.training import environment, fitting
     from ponderosa.training.batches import epoch_of
@@ -90,6 +97,8 @@ def train_dpo(
         columns["scope"] = str
     if settings.min_margin:
         columns["margin"] = float
+    if settings.held_out:
+        columns["problem_id"] = str
     data = read_pairs(pairs, columns)
     asked = [pair for pair in data if _asked(pair, settings)]
     different = [pair for pair in asked if _differ(pair["chosen"], pair["rejected"])]
@@ -103,21 +112,24 @@ def train_dpo(
             f"`scopes`, `min_margin` or have no weight, {len(asked) - len(different)} compare a text with itself or "
             f"with nothing, and {len(encoded) - len(kept)} exceed `max_length` {settings.max_length}"
         )
-    drawn = epoch_of([pair.weight for pair in kept])
+    train, held_out = split(kept, settings.held_out, attrgetter("problem_id"))
+    drawn = epoch_of([pair.weight for pair in train])
 
     going_on = identify("dpo", policy, data, settings.identity, seed)
     staged = staging(out, main=environment.is_main(), going_on=going_on)
     with environment.training_environment(settings, policy), staged as stage:
         trainer = PreferenceTrainer(
             model=str(policy),
-            args=preference_config(settings, seed, stage.scratch),
-            pairs=kept,
+            args=preference_config(settings, seed, stage.scratch, drawn=drawn, evaluate=bool(held_out)),
+            pairs=train,
+            held_out=held_out,
             processing_class=tokenizer,
             settings=settings,
         )
         fit = fitting.fit(trainer, on_progress)
         report = DPOReport(
-            pairs=len(kept),
+            pairs=len(train),
+            held_out=len(held_out),
             drawn=drawn,
             filtered=len(data) - len(asked),
             identical=len(asked) - len(different),
@@ -126,6 +138,8 @@ def train_dpo(
             accuracy=trainer.at_end("rewards/accuracies"),
             chosen_reward=trainer.at_end("rewards/chosen"),
             rejected_reward=trainer.at_end("rewards/rejected"),
+            kept=trainer.kept,
+            evaluations=tuple(trainer.evaluations),
         )
         fitting.save(trainer, settings, tokenizer, stage.checkpoint)
         if environment.is_main():
@@ -155,6 +169,7 @@ class EncodedPair:
     chosen: tuple[list[int], list[int]]
     rejected: tuple[list[int], list[int]]
     weight: float
+    problem_id: str
 
     @property
     def length(self) -> int:
@@ -177,6 +192,12 @@ def encode_pairs(tokenizer: Any, pairs: Sequence[dict[str, Any]]) -> list[Encode
     heads = encode_prompts(tokenizer, (pair["prompt"] for pair in pairs))
     written = encode_written(tokenizer, (pair[side] for pair in pairs for side in ("chosen", "rejected")))
     return [
-        EncodedPair(heads[pair["prompt"]], written[pair["chosen"]], written[pair["rejected"]], pair["weight"])
+        EncodedPair(
+            heads[pair["prompt"]],
+            written[pair["chosen"]],
+            written[pair["rejected"]],
+            pair["weight"],
+            pair.get("problem_id", ""),
+        )
         for pair in pairs
     ]

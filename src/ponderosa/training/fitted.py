@@ -8,6 +8,7 @@ from typing import Any
 
 import datasets
 import torch
+from torch.distributed.fsdp import FSDPModule
 from transformers import PrinterCallback, Trainer
 
 from ponderosa.core import PonderosaError
@@ -15,6 +16,7 @@ from ponderosa.training import adapters
 from ponderosa.training.batches import SimilarLengths
 from ponderosa.training.optimizers import muon_adamw
 from ponderosa.training.settings import Evaluation, FitSettings, HeldOutSettings
+from ponderosa.training.sharding import Sharding, allow_fsdp_on_cpus, launched, turned_on
 
 
 def dataset(**columns: Sequence[Any]) -> datasets.Dataset:
@@ -29,6 +31,8 @@ class Fitted(Trainer):
     """
 
     task: adapters.Task = "CAUSAL_LM"
+    learns = True
+    """Not while it is judged."""
     _metrics: Any
     """TRL's, of what it logs; `num_tokens` are those of all steps so far."""
 
@@ -42,6 +46,13 @@ class Fitted(Trainer):
             kwargs["peft_config"] = adapters.peft_config(settings.lora, self.task)
         super().__init__(*args, **kwargs)
         self.remove_callback(PrinterCallback)
+
+    def create_accelerator_and_postprocess(self) -> None:
+        if asked := self.args.fsdp or launched() == Sharding("FSDP"):
+            allow_fsdp_on_cpus()
+        super().create_accelerator_and_postprocess()
+        if asked:
+            turned_on(self.accelerator)
 
     def _send_telemetry(self) -> None:
         """Nothing leaves the machine."""
@@ -94,10 +105,38 @@ class Fitted(Trainer):
             logs["tokens_per_s"] = (tokens - then) / max(now - before, 1e-9)
         super().log(logs, start_time)
 
-    def judged(self, loss: float, accuracy: float) -> dict[str, float]:
+    @contextmanager
+    def judging(self) -> Iterator[Any]:
+        """The model as it is judged, with nothing learned or counted meanwhile."""
+        model: Any = self.model_wrapped
+        model.eval()
+        self.learns = False
+        try:
+            with torch.no_grad():
+                yield model
+        finally:
+            self.learns = True
+            for part in model.modules():
+                if isinstance(part, FSDPModule):  # what is not learned from leaves the outermost weights whole
+                    part.reshard()
+
+    def shares(self, count: int) -> Iterator[tuple[list[int], torch.Tensor]]:
+        """Of so many held-out items those that this process is to judge, in batches, and whether each counts [N].
+
+        Where the processes do not divide them evenly some get one that counts 0, so that all have as many batches.
+        """
+        rank, processes = self.accelerator.process_index, self.accelerator.num_processes
+        own = range(rank, count, processes)
+        items = [*own, *[0] * (math.ceil(count / processes) - len(own))]
+        counts = torch.tensor([float(i < len(own)) for i in range(len(items))], device=self.args.device)
+        size = self.args.per_device_eval_batch_size
+        for start in range(0, len(items), size):
+            yield items[start : start + size], counts[start : start + size]
+
+    def judged(self, loss: float, accuracy: float | None = None) -> dict[str, float]:
         """Takes down what an evaluation found, and returns it as transformers calls it."""
         self.evaluations.append(Evaluation(self.state.global_step, loss, accuracy))
-        metrics = {"eval_loss": loss, "eval_accuracy": accuracy}
+        metrics = {"eval_loss": loss} | ({} if accuracy is None else {"eval_accuracy": accuracy})
         self.log(dict(metrics))
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
@@ -116,9 +155,9 @@ class Fitted(Trainer):
         self._total_train_tokens = counts[-1] if counts else 0
         self._logged = (time.monotonic(), self._total_train_tokens)
         self.evaluations = [
-            Evaluation(int(entry["step"]), entry["eval_loss"], entry["eval_accuracy"])
+            Evaluation(int(entry["step"]), entry["eval_loss"], entry.get("eval_accuracy"))
             for entry in history
-            if "eval_loss" in entry and "eval_accuracy" in entry
+            if "eval_loss" in entry
         ]
 
 

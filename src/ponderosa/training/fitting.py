@@ -1,8 +1,10 @@
 """How a trainer runs, goes on from a saved state and saves its checkpoint. Imports torch: import it late."""
 
 import math
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ from ponderosa.core import PonderosaError
 from ponderosa.training import adapters
 from ponderosa.training.arguments import reporters
 from ponderosa.training.batches import begin_epoch
-from ponderosa.training.checkpoint import metrics_of
+from ponderosa.training.checkpoint import metrics_of, name_and_id
 from ponderosa.training.environment import is_main, world_size
 from ponderosa.training.fitted import Fitted
 from ponderosa.training.settings import Evaluation, FitSettings, HeldOutSettings, OnProgress, Progress
@@ -151,7 +153,7 @@ class _EarlyStopping(EarlyStoppingCallback):
 
 def since_best(evaluations: Sequence[Evaluation], by: str) -> int:
     """How many evaluations there are after the best one, the first of several."""
-    values = [evaluation.accuracy if by == "accuracy" else -evaluation.loss for evaluation in evaluations]
+    values = [(evaluation.accuracy or 0.0) if by == "accuracy" else -evaluation.loss for evaluation in evaluations]
     return len(values) - 1 - values.index(max(values)) if values else 0
 
 
@@ -172,7 +174,8 @@ def fit(trainer: Fitted, on_progress: OnProgress | None) -> Fit:
     trainer.add_callback(states)
     writer = _tensorboard(trainer) if is_main() and "tensorboard" in reporters(settings) else None
     try:
-        trainer.train(resume_from_checkpoint=states.latest())
+        with _named(trainer):
+            trainer.train(resume_from_checkpoint=states.latest())
     finally:
         if writer:
             writer.close()
@@ -205,6 +208,29 @@ def _diverged(what: str) -> PonderosaError:
         f"{what}: training diverged; lower `learning_rate` (or `muon_learning_rate`), or warm up over more steps "
         "(`warmup`)"
     )
+
+
+_PROJECT = "ponderosa"
+"""Where reporters put trainings if their own variables (`WANDB_PROJECT`, `TRACKIO_PROJECT`) do not say."""
+
+
+@contextmanager
+def _named(trainer: Trainer) -> Iterator[None]:
+    """Has reporters know the training by a name, and go on with what they have of it where it goes on.
+
+    Trackio goes on by the name, which is an argument; wandb by an id, which it takes from the environment.
+    """
+    name, id = name_and_id(Path(trainer.args.output_dir or ""))
+    trainer.args.run_name = name
+    trainer.args.project = os.environ.get("TRACKIO_PROJECT", _PROJECT)
+    wanted = {"WANDB_PROJECT": _PROJECT, "WANDB_RUN_ID": id, "WANDB_RESUME": "allow"}
+    own = {variable: value for variable, value in wanted.items() if variable not in os.environ}
+    os.environ.update(own)
+    try:
+        yield
+    finally:
+        for variable in own:
+            os.environ.pop(variable, None)
 
 
 def _tensorboard(trainer: Trainer) -> Any:

@@ -111,13 +111,10 @@ class GRPOSettings(FitSettings):
             raise ValueError("two `rewards` have one name: give each its own `name`")
         return self
 
-    @model_validator(mode="after")
-    def _weights_are_at_hand(self) -> "GRPOSettings":
-        if self.sharded and self.generation.engine == "transformers":
-            raise ValueError(
-                "`sharded` weights cannot generate in the process that trains: set `generation.engine: vllm`"
-            )
-        return self
+    def unshardable(self, *, weights: bool = True) -> str | None:
+        if weights and self.generation.engine == "transformers":
+            return "parts of weights cannot generate in the process that trains: set `generation.engine: vllm`"
+        return super().unshardable(weights=weights)
 
     @property
     def steps_together(self) -> int:

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
@@ -21,7 +21,7 @@ from ponderosa.training.accelerated import AccelerateLauncher
 from ponderosa.training.events import Told
 from ponderosa.training.jobs import Job, parse_job
 from ponderosa.training.server import ENVIRONMENT, died
-from ponderosa.training.settings import LauncherSettings, OnProgress
+from ponderosa.training.settings import FitSettings, LauncherSettings, OnProgress
 
 
 class Launcher:
@@ -123,11 +123,19 @@ class Launcher:
             await self._drain
 
 
-def launching(processes: int = 1, settings: LauncherSettings | None = None) -> Launcher | AccelerateLauncher:
-    """What runs jobs in so many processes: by `accelerate launch` if the settings say so, else by a fork server."""
+def launching(
+    processes: int = 1, settings: LauncherSettings | None = None, trainings: Iterable[FitSettings] = ()
+) -> Launcher | AccelerateLauncher:
+    """What runs jobs in so many processes: by `accelerate launch` if the settings say so, else by a fork server.
+
+    Raises `PonderosaError` if one of the `trainings` that are to come could not be had so.
+    """
     if settings is None or settings.accelerate is None:
         return Launcher(processes)
-    return AccelerateLauncher(settings, processes)
+    launcher = AccelerateLauncher(settings, processes)
+    for training in trainings:
+        launcher.check(training)
+    return launcher
 
 
 async def run_job(

@@ -121,10 +121,8 @@ class PackedTrainer(Fitted, RewardTrainer, ABC, Generic[M]):
         """Of each held-out item, in order, its number, its loss, what is said of it, whether that is right, its weight
         [N, 5].
         """
-        model = self.model_wrapped
-        model.eval()
         gathered = []
-        with torch.no_grad():
+        with self.judging() as model:
             for batch in self.get_eval_dataloader():
                 with self.compute_loss_context_manager():
                     judged = self._losses(model, batch)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from accelerate.utils import gather_object
-from transformers import PreTrainedModel, Trainer
+from transformers import PreTrainedModel
 
 from ponderosa.core import (
     BackendError,
@@ -35,6 +35,7 @@ from ponderosa.models.text import first_stop
 from ponderosa.models.transformers.policy import TransformersPolicy
 from ponderosa.search import SampleSettings
 from ponderosa.search.concurrent import together
+from ponderosa.training.fitted import Fitted
 from ponderosa.training.grpo import GRPOSettings, RolloutSettings, Task
 from ponderosa.training.rewards import Mark, Means, make_marks, mark
 from ponderosa.training.rollouts import Rollout, Row, encode, grouped, roll_out
@@ -78,14 +79,17 @@ class RolloutThread:
         execution = ExecutionSettings.from_json(self._task.execution) if self._task.execution else None
         self._executor = await self._stack.enter_async_context(make_executor(execution))
 
-    async def _roll(self, problem: Problem, n: int, policy: Policy, trainer: Trainer, *place: int) -> list[Rollout]:
-        """Rollouts of a problem, with the seed of this step, this process and this `place` in it."""
-        seed = derive_seed(self._seed, trainer.state.global_step, trainer.accelerator.process_index, *place, problem.id)
+    async def _roll(self, problem: Problem, n: int, policy: Policy, trainer: Fitted, *place: int) -> list[Rollout]:
+        """Rollouts of a problem, with the seed of this step, this process and this `place` in it; those by which it is
+        judged always with the same one.
+        """
+        here = (trainer.state.global_step, trainer.accelerator.process_index, *place) if trainer.learns else ("judged",)
+        seed = derive_seed(self._seed, *here, problem.id)
         return await roll_out(problem, n, policy, self._executor, self._format, self._sampling, seed)
 
 
 @contextmanager
-def weights_as_policy(trainer: Trainer, tokenizer: Any, max_rows: int) -> Iterator[TransformersPolicy]:
+def weights_as_policy(trainer: Fitted, tokenizer: Any, max_rows: int) -> Iterator[TransformersPolicy]:
     """A policy on the very weights that are trained, as they are now."""
     model: Any = trainer.accelerator.unwrap_model(trainer.model_wrapped)
     model = model if isinstance(model, PreTrainedModel) else model.get_base_model()  # adapters are in its layers
@@ -226,7 +230,7 @@ def _generating(model: Any, checkpointing: Any) -> Iterator[None]:
     """
     bare = model.__dict__.get("_original_forward")  # accelerate's, without autocast
     wrapped = model.__dict__.get("forward")
-    checkpointed = model.is_gradient_checkpointing
+    checkpointed, training = model.is_gradient_checkpointing, model.training
     if bare is not None:
         model.forward = bare
     if checkpointed:
@@ -238,7 +242,7 @@ def _generating(model: Any, checkpointing: Any) -> Iterator[None]:
             model.gradient_checkpointing_enable(checkpointing)
         if bare is not None:
             model.forward = wrapped
-        model.train()
+        model.train(training)
 
 
 def _padded(logprobs: Sequence[float], length: int) -> list[float]:

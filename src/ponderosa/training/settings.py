@@ -43,7 +43,8 @@ class FitSettings(BaseModel):
     for it; weights and optimiser states are 32 bits wide. `save_precision` is that of the checkpoint. `attention` is
     transformers' name of an implementation: on a CPU "eager" is the fastest for rows of some hundred tokens, though
     its memory grows with the square of their length. `sharded` spreads weights, gradients and optimiser states over the
-    processes (FSDP2), 16 bytes a parameter in all; without it every process has them whole. `lora` trains adapters.
+    processes if there are several (FSDP2), 16 bytes a parameter in all; without it every process has them whole. `lora`
+    trains adapters.
 
     Every `save_steps` steps, and whenever `save_minutes` have passed (0: never), all that a training needs to go on is
     written beside its `out`; the same training, killed and started again, goes on from there. `report_to` says where
@@ -77,12 +78,24 @@ class FitSettings(BaseModel):
     report_to: Literal["auto"] | tuple[Reporter, ...] = "auto"
 
     @model_validator(mode="after")
+    def _what_is_sharded_may_be(self) -> "FitSettings":
+        if self.sharded and (why := self.unshardable()):
+            raise ValueError(f"`sharded`: {why}")
+        return self
+
+    @model_validator(mode="after")
     def _muon_sees_whole_matrices(self) -> "FitSettings":
-        if self.sharded and self.optimizer == "muon":
-            raise ValueError("muon orthogonalises whole matrices: take adamw, or leave `sharded` out")
         if self.lora and self.optimizer == "muon":
             raise ValueError("muon orthogonalises whole matrices, not adapters: take adamw, or leave `lora` out")
         return self
+
+    def unshardable(self, *, weights: bool = True) -> str | None:
+        """Why these settings cannot be had where optimiser states, and `weights` too, are spread over processes, and
+        what to do about it; None where they can.
+        """
+        if self.optimizer == "muon":
+            return "muon orthogonalises whole matrices, not parts of them: take adamw, or do not spread them"
+        return None
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -133,12 +146,13 @@ class Evaluation:
     """What is held out, after `step`: the mean loss, and an accuracy.
 
     For a policy they are of tokens: nats each, and the share that is the likeliest. For preference pairs: the loss of a
-    pair, and the share whose better side has the higher value. For labels: the share on whose side of 0 the value is.
+    pair, and the share whose better side has the higher value (or implicit reward). For labels: the share on whose side
+    of 0 the value is. For a student: its divergence from the teacher, nats a token, and no accuracy.
     """
 
     step: int
     loss: float
-    accuracy: float
+    accuracy: float | None = None
 
 
 class LauncherSettings(BaseModel):

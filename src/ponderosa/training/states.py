@@ -10,7 +10,6 @@ import torch
 from accelerate.utils import broadcast_object_list
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from ponderosa.core import PonderosaError
 from ponderosa.forest.parquet import atomic
 from ponderosa.training import adapters
 from ponderosa.training.checkpoint import SAVED, asked_to_stop, saved_state
@@ -110,11 +109,6 @@ class States(TrainerCallback):
         if not self.keeps_best or state.best_global_step in (None, state.global_step):
             return
         accelerator = self.trainer.accelerator
-        if (
-            accelerator.distributed_type == "DEEPSPEED"
-            and accelerator.deepspeed_config["zero_optimization"]["stage"] == 3
-        ):
-            raise PonderosaError("`keep_best` cannot be had with DeepSpeed's stage 3: set it to false, or take FSDP")
         path = self._best(state.best_global_step)
         if getattr(accelerator.state, "fsdp_plugin", None) is None:
             weights = torch.load(path, map_location="cpu", weights_only=True)

@@ -33,10 +33,8 @@ class PolicyTrainer(Fitted, SFTTrainer):
 
     def evaluate(self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval") -> Any:
         """The loss of a token, and the share that is the likeliest, over all held-out rows, whatever the batches."""
-        model = self.model_wrapped
-        model.eval()
         total = torch.zeros(3, device=self.args.device)
-        with torch.no_grad():
+        with self.judging() as model:
             for batch in self.get_eval_dataloader():
                 with self.compute_loss_context_manager():
                     told = model(**batch, fused_lm_head=True)
