@@ -1,5 +1,6 @@
 """`ponderosa evolve`."""
 
+import shlex
 from pathlib import Path
 
 from rich.console import Console
@@ -40,8 +41,9 @@ def evolve(
     draw_rounds(results, console)
     for name, path in made.paths.items():
         console.print(f"{name + ':':24}{path}", markup=False, highlight=False, soft_wrap=True)
-    console.print(f'\nAsk it:  ponderosa solve "…" --model {folder}', markup=False, highlight=False)
-    console.print(f"Look:    ponderosa show {folder}", markup=False, highlight=False)
+    made_here = shlex.quote(str(folder))
+    console.print(f'\nAsk it:  ponderosa solve "…" --model {made_here}', markup=False, highlight=False)
+    console.print(f"Look:    ponderosa show {made_here}", markup=False, highlight=False)
 
 
 def draw_example(tree: Tree, console: Console) -> None:

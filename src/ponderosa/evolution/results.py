@@ -1,5 +1,6 @@
 """A run's results: one entry a round, the base being round 0, and what the rounds come to."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from itertools import pairwise
@@ -106,7 +107,7 @@ class Results:
 
     def _tell(self, number: int, record: dict[str, Any]) -> None:
         """Has the cards of the round's models say what they are worth, and how they were made."""
-        command = f"ponderosa evolve {self._run.path / RECIPE} --out OTHER"
+        command = shlex.join(["ponderosa", "evolve", str(self._run.path / RECIPE), "--out", "OTHER"])
         recipe = self._run.recipe
         for model in self._models(number):
             tell(
