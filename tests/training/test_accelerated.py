@@ -226,6 +226,7 @@ def test_fsdp_is_asked_for_by_its_configuration() -> None:
     assert config["fsdp_config"] == {
         "fsdp_version": 1,
         "fsdp_auto_wrap_policy": "TRANSFORMER_BASED_WRAP",
+        "fsdp_cpu_ram_efficient_loading": False,
         "fsdp_offload_params": True,
     }
 

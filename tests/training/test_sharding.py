@@ -20,6 +20,7 @@ from ponderosa.training import (
     PPMSettings,
     SFTSettings,
     launching,
+    train_dpo,
     train_grpo,
     train_sft,
 )
@@ -139,6 +140,15 @@ def test_a_training_that_was_launched_otherwise_refuses_itself(
     settings = GRPOSettings(batch_size=32, group=8)
     with pytest.raises(PonderosaError, match=r"set `generation\.engine: vllm`"):
         train_grpo(base, problems, tmp_path / "grpo", settings, 0, task=Task(format="think"))
+
+
+def test_a_second_model_that_only_the_first_process_would_read_is_refused(
+    base: Path, pairs: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    monkeypatch.setenv("FSDP_CPU_RAM_EFFICIENT_LOADING", "true")
+    with pytest.raises(PonderosaError, match="lack the weights of the reference: set it to false"):
+        train_dpo(base, pairs, tmp_path / "out", DPOSettings(), 0)
 
 
 def test_fsdp_that_was_not_turned_on_is_one_clear_error(

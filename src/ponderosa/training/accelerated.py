@@ -158,7 +158,11 @@ def accelerate_config(settings: LauncherSettings, processes: int) -> dict[str, A
     )
 
 
-_FSDP = {"fsdp_version": 2, "fsdp_auto_wrap_policy": "TRANSFORMER_BASED_WRAP"}
+_FSDP = {
+    "fsdp_version": 2,
+    "fsdp_auto_wrap_policy": "TRANSFORMER_BASED_WRAP",
+    "fsdp_cpu_ram_efficient_loading": False,  # accelerate has it on: see `sharding.check_second_model`
+}
 
 
 def _from_environment(value: Any) -> Any:

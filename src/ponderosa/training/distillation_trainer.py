@@ -24,6 +24,7 @@ from ponderosa.training.fitted import Fitted, dataset
 from ponderosa.training.grpo import Task
 from ponderosa.training.rollout_source import RolloutThread, weights_as_policy
 from ponderosa.training.rollouts import Rollout, Row, encode
+from ponderosa.training.sharding import check_second_model
 
 
 class Texts(Protocol):
@@ -97,6 +98,7 @@ def teaching_config(
 ) -> DistillationConfig:
     """TRL's configuration for so many texts, with or without others to judge it by."""
     arguments = trainer_arguments(settings, seed, scratch)
+    check_second_model("the teacher")
     if evaluate:
         arguments |= held_out_arguments(settings, arguments, texts)
     arguments.pop("max_length")

@@ -15,11 +15,14 @@ from ponderosa.training.batches import WeightedRows
 from ponderosa.training.dpo import DPOSettings, EncodedPair
 from ponderosa.training.encoding import IGNORED
 from ponderosa.training.fitted import Fitted, dataset
+from ponderosa.training.sharding import check_second_model
 
 
 def preference_config(settings: DPOSettings, seed: int, scratch: Path, *, drawn: int, evaluate: bool) -> DPOConfig:
     """The trainer's configuration for so many pairs an epoch, with or without others to judge it by."""
     arguments = trainer_arguments(settings, seed, scratch)
+    if settings.lora is None:
+        check_second_model("the reference")
     if evaluate:
         arguments |= held_out_arguments(settings, arguments, drawn)
     losses: list[str] = [settings.loss]

@@ -68,6 +68,19 @@ def check_sharding(settings: FitSettings, sharding: Sharding | None) -> None:
         raise PonderosaError("`keep_best` cannot be had with DeepSpeed's stage 3: set it to false, or take FSDP")
 
 
+def check_second_model(what: str) -> None:
+    """Raises `PonderosaError` where only the first process would read a second model that training needs.
+
+    Accelerate hands the weights of the model that is trained on to the other processes, but not those of a second one.
+    """
+    efficient = os.environ.get("FSDP_CPU_RAM_EFFICIENT_LOADING", "").lower() == "true"
+    if efficient and launched() == Sharding("FSDP"):
+        raise PonderosaError(
+            f"with `fsdp_cpu_ram_efficient_loading` all processes but the first lack the weights of {what}: set it to "
+            "false"
+        )
+
+
 def allow_fsdp_on_cpus() -> None:
     """Has accelerate take processes on CPUs for what it may turn FSDP on for.
 
