@@ -25,8 +25,14 @@ STUDY: dict[str, Any] = {
 def run(right: str) -> dict[str, Any]:
     greedy = {"right": right, "tokens": 100.0}
     tokens = {"generated": 10, "prompt": 0}
-    rounds = [{"round": n, "greedy": greedy, "tokens": tokens, "trained_tokens": {"policy": 7}} for n in range(2)]
-    return {"rounds": rounds, "wall_s": 5.0, "finished": True}
+    record = {
+        "problems": [f"p{i}" for i in range(len(right))],
+        "greedy": greedy,
+        "tokens": tokens,
+        "trained_tokens": {"policy": 7},
+        "searches": {"data": {"trees": 0, "rollouts": 0}},
+    }
+    return {"rounds": [record | {"round": n} for n in range(2)], "wall_s": 5.0, "finished": True}
 
 
 @pytest.fixture

@@ -276,8 +276,34 @@ def job(base: Path, own: str, tmp_path: Path) -> dict[str, Any]:
     }
 
 
+def test_held_out_problems_judge_and_keep_the_best(base: Path, own: str, tmp_path: Path) -> None:
+    """Every step judged: the rewards of held-out rollouts are the loss, negated; the best step's weights are saved."""
+    rewards = [{"kind": "own", "function": f"{own}:share", "weight": 2.0}, {"kind": "accuracy", "weight": 0.0}]
+    more = {"held_out": 0.4, "evaluations": 100, "epochs": 8, "keep_best": True, "rewards": rewards}
+    report = train_grpo(base, PROBLEMS, tmp_path / "policy", settings("", **more), 1, task=TEXT)
+    assert (report.problems, report.held_out) == (4, 4)
+    assert [one.step for one in report.evaluations] == list(range(1, report.steps + 1))
+    assert report.rollouts == report.steps * 32  # those that judge are not counted
+    first, best = report.evaluations[0], min(report.evaluations, key=lambda one: one.loss)
+    assert report.kept == best
+    assert best.loss < first.loss - 0.2
+    assert all(-2 <= one.loss <= 0 and one.accuracy == 0 for one in report.evaluations)
+    still = settings("", **more, learning_rate=1e-9, max_steps=1)
+    again = train_grpo(tmp_path / "policy", PROBLEMS, tmp_path / "again", still, 1, task=TEXT)
+    assert again.evaluations[0].loss == pytest.approx(best.loss, abs=1e-6)  # drawn with the same seeds
+
+
+def test_held_out_problems_leave_enough_to_learn_from(tokenizer: Any) -> None:
+    some = GRPOSettings(batch_size=64, group=8, max_length=200, held_out=0.5)
+    with pytest.raises(
+        PonderosaError, match="takes 8 problems, but there are 8 different ones, of which 4 are held out"
+    ):
+        choose(PROBLEMS, some, TEXT, tokenizer)
+
+
 async def test_two_processes_share_the_rollouts_of_a_step(job: dict[str, Any]) -> None:
     progress: list[Progress] = []
+    job["settings"] |= {"held_out": 0.3}  # 3 of 8: one process has one more to judge
     async with Launcher(processes=2) as launcher:
         report = await launcher.run(job, progress.append)
     assert (report["steps"], report["rollouts"]) == (12, 12 * 32)

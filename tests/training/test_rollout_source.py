@@ -19,7 +19,7 @@ SETTINGS = GRPOSettings(
 class VLLM:
     """A trainer whose vLLM gives these texts in turn, with a log-probability of -1 a token."""
 
-    num_generations = 2
+    learns = True
     state = SimpleNamespace(global_step=0)
     accelerator = SimpleNamespace(process_index=0)
 

@@ -4,7 +4,7 @@ import errno
 import signal
 import sys
 import traceback
-from typing import NoReturn
+from types import FrameType
 
 from cyclopts import App, Parameter
 
@@ -68,9 +68,12 @@ def main(arguments: list[str] | None = None) -> None:
         _fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", 1, debug)
 
 
-def _stop(*_: object) -> NoReturn:
-    """What schedulers send before they take a machine away is a Ctrl-C to us."""
-    raise KeyboardInterrupt
+def _stop(number: int, frame: FrameType | None) -> None:
+    """What schedulers send before they take a machine away is a Ctrl-C to us, of which asyncio knows how to stop."""
+    stop = signal.getsignal(signal.SIGINT)
+    if not callable(stop):  # Ctrl-C is ignored, as in the background of a shell
+        raise KeyboardInterrupt
+    stop(number, frame)
 
 
 def _fail(message: str, code: int, debug: bool = False) -> None:

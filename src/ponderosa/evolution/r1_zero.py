@@ -6,6 +6,7 @@ end; the next goes on from there, and its divergence is measured from there (the
 steps).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Literal
@@ -66,8 +67,12 @@ def check_stretch(number: int, problems: int, format: str, settings: GRPOSetting
     """Raises ValueError if so many problems of a round are fewer than a step of its training takes, or if tags are
     rewarded that the step format does not have.
     """
-    if problems < (wanted := settings.problems_per_step * settings.updates):
-        raise ValueError(f"a step takes {wanted} problems: give round {number} as many, or lower `batch_size`")
+    learned = problems - math.ceil(settings.held_out * problems)
+    if learned < (wanted := settings.problems_per_step * settings.updates):
+        held_out = ", beside those that are held out" if settings.held_out else ""
+        raise ValueError(
+            f"a step takes {wanted} problems: give round {number} as many{held_out}, or lower `batch_size`"
+        )
 
     if format not in TAGS and any(reward.kind == "format" for reward in settings.rewards):
         raise ValueError(

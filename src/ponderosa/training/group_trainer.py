@@ -4,23 +4,24 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
 from ponderosa.core import PonderosaError
-from ponderosa.training.arguments import trainer_arguments
+from ponderosa.training.arguments import held_out_arguments, trainer_arguments
 from ponderosa.training.environment import world_size
-from ponderosa.training.fitted import Fitted
-from ponderosa.training.grpo import GRPOSettings
+from ponderosa.training.fitted import Fitted, dataset
+from ponderosa.training.grpo import Chosen, GRPOSettings
 from ponderosa.training.rollout_source import RolloutSource
 
 RECORDS = "metrics.jsonl"
 """The file of a checkpoint that has a record for each step of its making."""
 
 
-def grpo_config(settings: GRPOSettings, stops: Sequence[str], seed: int, scratch: Path, steps: int) -> GRPOConfig:
-    """TRL's configuration; `stops` are where a rollout ends, or waits for an execution.
+def grpo_config(settings: GRPOSettings, chosen: Chosen, stops: Sequence[str], seed: int, scratch: Path) -> GRPOConfig:
+    """TRL's configuration for the `chosen` problems; `stops` are where a rollout ends, or waits for an execution.
 
     Raises `PonderosaError` for settings that do not fit the processes, or that TRL lacks.
     """
@@ -32,7 +33,7 @@ def grpo_config(settings: GRPOSettings, stops: Sequence[str], seed: int, scratch
     arguments = trainer_arguments(settings, seed, scratch)
     arguments.pop("max_length")
     arguments |= {
-        "max_steps": steps,
+        "max_steps": settings.steps_over(len(chosen.problems)),
         "per_device_train_batch_size": micro,
         "gradient_accumulation_steps": share // micro,
         "steps_per_generation": share // micro * settings.updates,
@@ -52,6 +53,9 @@ def grpo_config(settings: GRPOSettings, stops: Sequence[str], seed: int, scratch
         "reward_weights": [entry.weight for entry in settings.rewards],
         **_vllm(settings, stops),
     }
+    if chosen.held_out:
+        rows = len(chosen.problems) * settings.group * settings.iterations
+        arguments |= held_out_arguments(settings, arguments, rows) | {"num_generations_eval": 1}
     try:
         return GRPOConfig(**(arguments | settings.trl))
     except (TypeError, ValueError) as error:
@@ -75,16 +79,45 @@ def _vllm(settings: GRPOSettings, stops: Sequence[str]) -> dict[str, Any]:
 
 
 class GroupTrainer(Fitted, GRPOTrainer):
-    """GRPO on what `rollouts` draws and rewards."""
+    """GRPO on what `rollouts` draws and rewards, judged by `held_out` prompts."""
 
-    def __init__(self, *, settings: GRPOSettings, rollouts: RolloutSource, **kwargs: Any) -> None:
+    settings: GRPOSettings
+
+    def __init__(
+        self, *, settings: GRPOSettings, rollouts: RolloutSource, held_out: Sequence[str], **kwargs: Any
+    ) -> None:
+        self._rollouts = rollouts
+        self._held_out = held_out
         super().__init__(
             settings=settings,
             lengths=(),
             rollout_func=rollouts,
             reward_funcs=[_reader(label) for label in rollouts.labels],
+            eval_dataset=dataset(prompt=list(held_out)) if held_out else None,
             **kwargs,
         )
+
+    def evaluate(self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval") -> Any:
+        """Minus the mean reward of a rollout of each held-out problem for a loss; and, where accuracy is rewarded, how
+        many are right. Rollouts of which a reward could not be told do not count.
+        """
+        weights = {entry.label: entry.weight for entry in self.settings.rewards}
+        accuracies = [entry.label for entry in self.settings.rewards if entry.kind == "accuracy"]
+        total = torch.zeros(3, device=self.args.device)
+        with self.judging():
+            for numbers, counts in self.shares(len(self._held_out)):
+                scores = self._rollouts.judge([self._held_out[number] for number in numbers], self)
+                for one, counted in zip(scores, counts.tolist(), strict=True):
+                    if counted and None not in one.values():
+                        reward = sum(weight * (one[label] or 0.0) for label, weight in weights.items())
+                        right = sum((one[label] or 0.0) > 0 for label in accuracies[:1])
+                        total += torch.tensor([reward, right, 1.0], device=total.device)
+        rewards, right, counted = self.accelerator.reduce(total).tolist()
+        if not counted:
+            raise PonderosaError(
+                "no rollout of the held-out problems could be rewarded: mend the executor or the grader"
+            )
+        return self.judged(-rewards / counted, right / counted if accuracies else None)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         return GRPOTrainer._get_train_sampler(self, train_dataset)  # each problem so often as its group is large

@@ -14,7 +14,8 @@ from ponderosa.core import PonderosaError, Problem, make_format
 from ponderosa.problems import read_problems
 from ponderosa.training.checkpoint import identify, making, staging
 from ponderosa.training.rewards import AccuracyReward, FormatReward, RewardSettings
-from ponderosa.training.settings import FitSettings, OnProgress
+from ponderosa.training.rows import split
+from ponderosa.training.settings import Evaluation, HeldOutSettings, OnProgress
 
 
 class RolloutSettings(BaseModel):
@@ -54,7 +55,7 @@ class GenerationSettings(BaseModel):
     sleep: bool = False
 
 
-class GRPOSettings(FitSettings):
+class GRPOSettings(HeldOutSettings):
     """How to train by GRPO. `group`, `batch_size`, `beta` and the temperature are by default DeepSeek-R1-Zero's; rate,
     loss and clipping are what open reproductions with small models use.
 
@@ -70,7 +71,9 @@ class GRPOSettings(FitSettings):
     the divergence from the checkpoint that training started from. With `mask_cut` rollouts that a limit cut off teach
     nothing (DAPO's overlong filtering).
 
-    The sum of `rewards` is what is learned from. `trl` may name any other field of TRL's `GRPOConfig`.
+    The sum of `rewards` is what is learned from. Of problems that are `held_out`, minus the mean reward of a rollout of
+    each is the loss that they are judged by, and the share that is right the accuracy. `trl` may name any other field
+    of TRL's `GRPOConfig`.
 
     A checkpoint is saved in 32 bits: steps this small are lost in 16, and a next training goes on from it.
     """
@@ -153,10 +156,11 @@ class GRPOReport:
     `zero_variance` of the groups whose rollouts are all worth the same, and teach nothing; `cut` of the rollouts that a
     limit cut off. Numbers of rollouts: `failed` where the executor did, or the prompt was refused; `unmarked` where a
     reward could not be told; `respelled` where the policy went on from the same text in other tokens. `troubles` counts
-    why. `warnings` say what to do.
+    why. `warnings` say what to do. `kept` is the evaluation of the weights that were kept, if any were made.
     """
 
     problems: int
+    held_out: int
     unanswered: int
     repeated: int
     too_long: int
@@ -179,6 +183,8 @@ class GRPOReport:
     respelled: int
     troubles: dict[str, int]
     warnings: tuple[str, ...]
+    kept: Evaluation | None
+    evaluations: tuple[Evaluation, ...]
 
 
 def train_grpo(
@@ -203,16 +209,16 @@ def train_grpo(
     tokenizer = environment.load_tokenizer(start)
     environment.check_policy(start)
     chosen = choose(problems_of(problems), settings, task, tokenizer)
-    steps = settings.steps_over(len(chosen.problems))
     stops = make_format(task.format).chain_stops
-    what = [asdict(task), *map(plain, chosen.problems.values())]
+    every = chosen.problems | chosen.held_out
+    what = [asdict(task), *map(plain, every.values())]
     going_on = identify("grpo", start, what, settings.identity, seed)
     with (
         environment.training_environment(settings, start),
         staging(out, main=environment.is_main(), going_on=going_on) as stage,
-        RolloutSource(settings, task, list(chosen.problems.values()), seed) as rollouts,
+        RolloutSource(settings, task, list(every.values()), seed) as rollouts,
     ):
-        args = grpo_config(settings, stops, seed, stage.scratch, steps)
+        args = grpo_config(settings, chosen, stops, seed, stage.scratch)
         fitting.wait_for_all(args)
         state = stage.saved_state()
         trainer = GroupTrainer(
@@ -222,16 +228,20 @@ def train_grpo(
             processing_class=tokenizer,
             settings=settings,
             rollouts=rollouts,
+            held_out=list(chosen.held_out),
         )
         records = StepRecords(stage.scratch / RECORDS, rollouts, state, on_progress, main=environment.is_main())
         trainer.add_callback(records)
         fitting.fit(trainer, None)
         report = GRPOReport(
             problems=len(chosen.problems),
+            held_out=len(chosen.held_out),
             unanswered=chosen.unanswered,
             repeated=chosen.repeated,
             too_long=chosen.too_long,
             **records.summary(),
+            kept=trainer.kept,
+            evaluations=tuple(trainer.evaluations),
         )
         fitting.save(trainer, settings, tokenizer, stage.checkpoint)
         if environment.is_main():
@@ -261,9 +271,12 @@ def problems_of(given: Path | Sequence[Path] | Sequence[Problem]) -> list[Proble
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The problems that can be learned from, by their prompts, and how many cannot."""
+    """The problems that are learned from, and those that are only judged by, by their prompts; and how many are
+    neither.
+    """
 
     problems: dict[str, Problem]
+    held_out: dict[str, Problem]
     unanswered: int
     repeated: int
     too_long: int
@@ -291,11 +304,16 @@ def choose(problems: Sequence[Problem], settings: GRPOSettings, task: Task, toke
     lengths = {prompt: len(ids) for prompt, ids in encode_prompts(tokenizer, by_prompt).items()}
     kept = {prompt: problem for prompt, problem in by_prompt.items() if lengths[prompt] < settings.max_length}
     wanted = settings.problems_per_step * settings.updates
-    if len(kept) < wanted:
+    train, held_out = split(list(kept), settings.held_out, str)
+    if len(train) < wanted:
         long = len(by_prompt) - len(kept)
-        left_out = f", and {long} exceed `max_length` {settings.max_length}" if long else ""
+        left_out = f", of which {len(held_out)} are held out" if held_out else ""
+        left_out += f", and {long} exceed `max_length` {settings.max_length}" if long else ""
         raise PonderosaError(
             f"a step takes {wanted} problems, but there are {len(kept)} different ones{left_out}: give more, or lower "
             "`batch_size`"
         )
-    return Chosen(kept, len(problems) - len(answered), len(answered) - len(by_prompt), len(by_prompt) - len(kept))
+    learned, judged = ({prompt: kept[prompt] for prompt in side} for side in (train, held_out))
+    return Chosen(
+        learned, judged, len(problems) - len(answered), len(answered) - len(by_prompt), len(by_prompt) - len(kept)
+    )

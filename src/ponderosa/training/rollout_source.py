@@ -145,16 +145,7 @@ class RolloutSource(RolloutThread):
 
     def __call__(self, prompts: list[str], trainer: "GroupTrainer") -> dict[str, Any]:
         """TRL's `rollout_func`. `env_mask` is 1 for the tokens that the policy drew; `scores` are the rewards."""
-        groups = list(grouped(prompts))
-        logprobs: list[list[float]] | None = None
-        try:
-            if self._settings.generation.engine == "vllm":
-                rollouts, logprobs = self._from_vllm(groups, prompts, trainer)
-            else:
-                rollouts = self._from_weights(groups, trainer)
-            scores = self._thread.start(mark(rollouts, self._marks)).result()
-        except BackendError as error:
-            raise PonderosaError(f"no rollouts at step {trainer.state.global_step + 1}: {error}") from error
+        rollouts, scores, logprobs = self._draw(prompts, trainer, self._settings.group)
         rows = encode(rollouts, trainer.processing_class, self._settings.max_length)
         unmarked = [None in one.values() for one in scores]
         self._count(rollouts, rows, unmarked)
@@ -169,6 +160,28 @@ class RolloutSource(RolloutThread):
             "scores": scores,
         }
 
+    def judge(self, prompts: Sequence[str], trainer: "GroupTrainer") -> list[dict[str, float | None]]:
+        """The rewards of a rollout of each prompt, which is not learned from and not counted."""
+        return self._draw(prompts, trainer, 1)[1]
+
+    def _draw(
+        self, prompts: Sequence[str], trainer: "GroupTrainer", group: int
+    ) -> tuple[list[Rollout], list[dict[str, float | None]], list[list[float]] | None]:
+        """A rollout of each of the prompts, which stand so often one after the other as a group is large, its rewards,
+        and its log-probabilities where they are known.
+        """
+        groups = list(grouped(prompts))
+        logprobs: list[list[float]] | None = None
+        try:
+            if self._settings.generation.engine == "vllm":
+                rollouts, logprobs = self._from_vllm(groups, prompts, trainer, group)
+            else:
+                rollouts = self._from_weights(groups, trainer)
+            scores = self._thread.start(mark(rollouts, self._marks)).result()
+        except BackendError as error:
+            raise PonderosaError(f"no rollouts at step {trainer.state.global_step + 1}: {error}") from error
+        return rollouts, scores, logprobs
+
     def _from_weights(self, groups: Sequence[tuple[str, int]], trainer: "GroupTrainer") -> list[Rollout]:
         """Rollouts by our own engine, on the weights as they are."""
         with weights_as_policy(trainer, trainer.processing_class, self._settings.generation.max_rows) as policy:
@@ -181,13 +194,13 @@ class RolloutSource(RolloutThread):
         return [one for group in rolled for one in group]
 
     def _from_vllm(
-        self, groups: Sequence[tuple[str, int]], prompts: Sequence[str], trainer: "GroupTrainer"
+        self, groups: Sequence[tuple[str, int]], prompts: Sequence[str], trainer: "GroupTrainer", group: int
     ) -> tuple[list[Rollout], list[list[float]]]:
         """Rollouts by TRL's vLLM, with the log-probabilities that these were drawn with."""
         tokenizer: Any = trainer.processing_class
         ids = tokenizer(list(prompts))["input_ids"]
         generate: Any = trainer._generate_single_turn
-        drawn, logprobs = generate(ids, None, {}, trainer.num_generations)
+        drawn, logprobs = generate(ids, None, {}, group)
         stops = self._format.chain_stops
         completions = [_completion(tokenizer, one, trainer.eos_token_ids, stops) for one in drawn]
         given = GivenCompletions(prompts, completions)
