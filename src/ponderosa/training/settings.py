@@ -147,7 +147,8 @@ class Evaluation:
 
     For a policy they are of tokens: nats each, and the share that is the likeliest. For preference pairs: the loss of a
     pair, and the share whose better side has the higher value (or implicit reward). For labels: the share on whose side
-    of 0 the value is. For a student: its divergence from the teacher, nats a token, and no accuracy.
+    of 0 the value is. For a student: its divergence from the teacher, nats a token, and no accuracy. For rollouts: the
+    mean reward, negated, and the share that is right, where that is rewarded.
     """
 
     step: int
