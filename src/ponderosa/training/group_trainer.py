@@ -55,7 +55,8 @@ def grpo_config(settings: GRPOSettings, chosen: Chosen, stops: Sequence[str], se
     }
     if chosen.held_out:
         rows = len(chosen.problems) * settings.group * settings.iterations
-        arguments |= held_out_arguments(settings, arguments, rows) | {"num_generations_eval": 1}
+        arguments |= held_out_arguments(settings, arguments, rows)
+        arguments |= {"num_generations_eval": 1, "per_device_eval_batch_size": share}  # drawn together, as a step's are
     try:
         return GRPOConfig(**(arguments | settings.trl))
     except (TypeError, ValueError) as error:
@@ -102,7 +103,7 @@ class GroupTrainer(Fitted, GRPOTrainer):
         many are right. Rollouts of which a reward could not be told do not count.
         """
         weights = {entry.label: entry.weight for entry in self.settings.rewards}
-        accuracies = [entry.label for entry in self.settings.rewards if entry.kind == "accuracy"]
+        accuracy = next((entry.label for entry in self.settings.rewards if entry.kind == "accuracy"), None)
         total = torch.zeros(3, device=self.args.device)
         with self.judging():
             for numbers, counts in self.shares(len(self._held_out)):
@@ -110,14 +111,14 @@ class GroupTrainer(Fitted, GRPOTrainer):
                 for one, counted in zip(scores, counts.tolist(), strict=True):
                     if counted and None not in one.values():
                         reward = sum(weight * (one[label] or 0.0) for label, weight in weights.items())
-                        right = sum((one[label] or 0.0) > 0 for label in accuracies[:1])
+                        right = bool(accuracy and one[accuracy])
                         total += torch.tensor([reward, right, 1.0], device=total.device)
         rewards, right, counted = self.accelerator.reduce(total).tolist()
         if not counted:
             raise PonderosaError(
                 "no rollout of the held-out problems could be rewarded: mend the executor or the grader"
             )
-        return self.judged(-rewards / counted, right / counted if accuracies else None)
+        return self.judged(-rewards / counted, right / counted if accuracy else None)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         return GRPOTrainer._get_train_sampler(self, train_dataset)  # each problem so often as its group is large
