@@ -284,6 +284,7 @@ def test_the_judge_is_asked_of_many_solutions_at_once(tmp_path: Path, monkeypatc
     [
         ({"sampling": {"other": ["none.jsonl"]}}, "there are no rows at none.jsonl"),
         ({"sampling": {"other": ["python:no_such:rows"]}}, "there is no module no_such"),
+        ({"sampling": {"other": [str(Path(__file__))]}}, "test_r1.py, line 1 is not JSON"),
         ({"sampling": {"judge": "best"}}, "there is no grader best: name judge:POLICY"),
         ({"sampling": {"judge": "judge:no/where/at/all"}}, "there is no checkpoint at no/where/at/all"),
         ({"sampling": {"judge": "judge:python:no_such:Policy"}}, "there is no module no_such"),
@@ -301,6 +302,18 @@ def test_what_the_last_stages_need_is_looked_for_before_the_first(
     with pytest.raises(PonderosaError, match=message):
         evolved(**changes)
     assert Noted.trainings == 0
+
+
+def test_rows_that_ask_what_is_held_out_are_left_out(tmp_path: Path) -> None:
+    prompts = [make_format("think").render(question).text for question in ("New?", "Held out?")]
+    named = tmp_path / "mine.jsonl"
+    rows = [{"prompt": prompt, "response": "r"} for prompt in [*prompts, "as it is"]]
+    named.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    stages = Noted(tmp_path / "run", recipe())
+    (kept,) = module.given_rows(stages, 1, "cold-start", [str(named)])
+    assert [json.loads(line)["prompt"] for line in kept.read_text().splitlines()] == [prompts[0], "as it is"]
+    assert module.given_rows(stages, 1, "cold-start", [str(kept)]) == [kept]
+    assert len(named.read_text().splitlines()) == 3
 
 
 def test_named_problems_have_ids_that_no_others_have(tmp_path: Path) -> None:

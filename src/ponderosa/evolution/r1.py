@@ -9,7 +9,7 @@
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -38,6 +38,7 @@ from ponderosa.training.rewards import (
     RewardSettings,
     check_rewards,
 )
+from ponderosa.training.rows import read_rows
 
 PREFERENCE = "preference"
 """How rewards name the model that stage 5 trains."""
@@ -211,23 +212,40 @@ def check_given(stages: Stages) -> Given:
 
 
 def given_rows(stages: Stages, number: int, name: str, sources: Sequence[str]) -> list[Path]:
-    """Files of the rows that are named: as they are, or, of a function's rows, written into the round's folder.
+    """Files of the rows that are named, without those that ask what is held out: as they are, or, of a function's rows
+    and where some are left out, written into the round's folder.
 
-    Raises `PonderosaError` for a file or function that there is not.
+    Raises `PonderosaError` for a file or function that there is not, and for what are no rows.
     """
     files = []
     for i, source in enumerate(sources):
-        if not source.startswith(PYTHON):
-            files.append(Path(source))
-            continue
-        file = stages.run.round(number) / "data" / f"{name}-{i}.jsonl"
+        own = stages.run.round(number) / "data" / f"{name}-{i}.jsonl"
+        if source.startswith(PYTHON):
+            file = own
+            if not file.exists():
+                give, options = find_attribute(source)
+                _write_rows(file, give(**options))
+        else:
+            file = Path(source)
         if not file.exists():
-            give, options = find_attribute(source)
-            write_whole(file, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in give(**options)))
+            raise PonderosaError(f"there are no rows at {file}: name a file of JSON Lines with prompt and response")
+        rows = read_rows(file, SFTRow, {"prompt": str, "response": str})
+        if len(kept := _trainable(stages, rows)) < len(rows):
+            _write_rows(file := own, kept)
         files.append(file)
-    if missing := next((file for file in files if not file.exists()), None):
-        raise PonderosaError(f"there are no rows at {missing}: name a file of JSON Lines with prompt and response")
     return files
+
+
+def _trainable(stages: Stages, rows: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
+    """The rows whose questions are not held out. A prompt that is not in the run's format counts as a question."""
+    before, _, after = stages.format.render("\0").text.partition("\0")
+    questions = [row["prompt"].removeprefix(before).removesuffix(after) for row in rows]
+    kept = stages.source.trainable(Problem(str(i), question) for i, question in enumerate(questions))
+    return [rows[int(problem.id)] for problem in kept]
+
+
+def _write_rows(file: Path, rows: Iterable[Mapping[str, str]]) -> None:
+    write_whole(file, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 def named_problems(stages: Stages, names: Sequence[str]) -> list[Problem]:
