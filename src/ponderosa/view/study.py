@@ -93,7 +93,7 @@ def difference_rows(comparison: Mapping[str, Any]) -> list[list[str]]:
         [
             f"{d['after']} - {d['before']}",
             f"{_points(d['value'])} [{_points(d['low'])}, {_points(d['high'])}]",
-            f"{d['p']:.4f}",
+            f"{d['p']:.4f}" if d["p"] >= 0.0001 else "< 0.0001",
             ", ".join(map(_points, d["by_seed"])),
         ]
         for d in comparison["differences"]
