@@ -2,6 +2,7 @@
 
 import re
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,11 @@ import ponderosa
 
 PAGE = Path(__file__).parents[2] / "docs" / "api.md"
 EXAMPLES = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+
+SMALL = ["rounds=[{problems: 40, rollouts: 4}]", "sft.max_steps=4", "ppm.max_steps=2"] + [
+    f"evaluation.{name}=20" for name in ("test", "dev", "sampled", "searched", "final", "probe")
+]
+"""Of the example that evolves; `make demo` is that recipe whole."""
 
 
 def example(text: str) -> Any:
@@ -25,6 +31,7 @@ def test_an_example_runs_as_it_stands(text, newcomer, tmp_path, monkeypatch):
     (newcomer / "mine.py").write_text(own)
     monkeypatch.chdir(tmp_path if "ponderosa.evolve(" in text else newcomer)
     monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(ponderosa, "evolve", partial(ponderosa.evolve, changes=SMALL))
     try:
         exec(compile(text, str(PAGE), "exec"), {"__name__": "example"})
     finally:
