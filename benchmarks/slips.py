@@ -1,4 +1,4 @@
-"""Slips of a policy that thinks in words, on a run of the world: sums that are wrong and values that are copied wrongly.
+"""Slips of a policy that thinks in words, on a run of the world: sums that are wrong, values copied wrongly.
 
 `python benchmarks/slips.py RUN`
 
