@@ -118,24 +118,26 @@ def test_no_tokens_are_no_training(tmp_path):
 
 @pytest.mark.slow
 def test_a_killed_run_resumes_and_ends_in_a_checkpoint(tmp_path):
+    out = tmp_path / "bases" / "no. #1"
     command = (
         "from pathlib import Path; from ponderosa.sapling.pretrain import *\n"
-        f"if __name__ == '__main__': pretrain(Path({str(tmp_path)!r}), "
+        "if __name__ == '__main__': pretrain(Path('bases/no. #1'), "
         "Pretraining(tokens=60_000, batch_tokens=1024, audited=20, save_every=0))"
     )
     script = tmp_path / "make.py"
     script.write_text(command)
-    first = subprocess.Popen([sys.executable, str(script)])
-    while not (tmp_path / "run" / "state.pt").exists():
+    first = subprocess.Popen([sys.executable, str(script)], cwd=tmp_path)
+    while not (out / "run" / "state.pt").exists():
+        assert first.poll() is None
         time.sleep(0.1)
     os.kill(first.pid, signal.SIGKILL)
     first.wait()
-    subprocess.run([sys.executable, str(script)], check=True)
-    assert (tmp_path / "model.safetensors").stat().st_size < 6_000_000
-    assert json.loads((tmp_path / "config.json").read_text())["architectures"] == ["LlamaForCausalLM"]
-    assert "greedy accuracy" in (tmp_path / "README.md").read_text()
+    subprocess.run([sys.executable, str(script)], cwd=tmp_path, check=True)
+    assert (out / "model.safetensors").stat().st_size < 6_000_000
+    assert json.loads((out / "config.json").read_text())["architectures"] == ["LlamaForCausalLM"]
+    assert "greedy accuracy" in (out / "README.md").read_text()
     with pytest.raises(PonderosaError, match="another run"):
-        pretrain(tmp_path, Pretraining(tokens=70_000, batch_tokens=1024))
+        pretrain(out, Pretraining(tokens=70_000, batch_tokens=1024))
 
 
 @pytest.mark.parametrize("name", BASES)

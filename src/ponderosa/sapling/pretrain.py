@@ -224,7 +224,9 @@ def _train(rank: int, run: Path, settings: Pretraining, rendezvous: Path) -> Non
     from ponderosa.sapling.model import new_model
 
     torch.set_num_threads(1)
-    distributed.init_process_group("gloo", f"file://{rendezvous}", rank=rank, world_size=settings.processes)
+    # A store, as a file:// address would take a relative path's first folder for a host.
+    store = distributed.FileStore(str(rendezvous), settings.processes)
+    distributed.init_process_group("gloo", store=store, rank=rank, world_size=settings.processes)
     tokenizer = make_tokenizer(run, settings)
     model = new_model(tokenizer, settings.seed, settings.size)
     steppers = optimizers(model, settings)
