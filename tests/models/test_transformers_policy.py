@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from ponderosa.core import BackendError, Completion, Ended, PonderosaError, Prompt, RefusedError, Sampling, derive_seed
 from ponderosa.models import load_policy
+from ponderosa.models.transformers.attention import KeyValueStore
 from ponderosa.models.transformers.plain import PlainGeneration
 from ponderosa.models.transformers.policy import TransformersPolicy
 from ponderosa.models.transformers.prefix_cache import BLOCK
@@ -90,6 +92,25 @@ def test_more_samples_than_a_slot_or_the_batch_holds_are_all_there(
 ) -> None:
     (answer,) = propose(policy, (TEXTS[0], 40, Sampling(0.0, max_tokens=10), 0))
     assert [c.text for c in answer] == expected[:1] * 40
+
+
+def test_single_samples_in_wide_slots_take_no_more_memory_than_they_may(
+    policy_folder: Path, expected: list[str]
+) -> None:
+    policy = TransformersPolicy(policy_folder, max_rows=16)
+    widest: list[int] = []
+    reserve = KeyValueStore.reserve
+
+    def watched(store: KeyValueStore, slots: int = 0, *lengths: int, **named: int) -> None:
+        widest.append(slots * store.width)
+        reserve(store, slots, *lengths, **named)
+
+    with patch.object(KeyValueStore, "reserve", watched):
+        single = [(text, 1, Sampling(0.0, max_tokens=10 + i), i) for i, text in enumerate(TEXTS)]
+        answers = propose(policy, (TEXTS[0], 8, Sampling(0.0, max_tokens=60), 0), *single, *single)
+    policy.close()
+    assert [answer[-1].text for answer in answers[1:]] == expected * 2
+    assert 8 < max(widest) <= 2 * 16
 
 
 def test_no_samples_are_no_work(policy: TransformersPolicy) -> None:

@@ -25,6 +25,8 @@ from ponderosa.models.transformers.rows import Rows
 
 _MAX_WIDTH = 16
 """Samples that share a slot at most; more take several slots."""
+_MOST_CELLS = 2
+"""Cells for each of `max_rows` rows at most: in a wide slot a single sample takes the memory of all."""
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +114,8 @@ class SharedPrefixGeneration:
             width = min(task.n, _MAX_WIDTH)
             if self._store is None or (width != self._store.width and not rows):
                 self._store = KeyValueStore(self._model, width)
-            full = rows > 0 and rows + task.n > self._max_rows
+            cells = (len(self._slots) + -(-task.n // self._store.width)) * self._store.width
+            full = rows > 0 and (rows + task.n > self._max_rows or cells > _MOST_CELLS * self._max_rows)
             # Wide slots come with the next store, once the rows that run now have ended.
             if full or width > self._store.width or tokens >= self._max_step_tokens:
                 break
