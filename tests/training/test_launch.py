@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 
 from ponderosa.core import PonderosaError
 from ponderosa.training import Launcher, Progress, run_job
+from ponderosa.training.server import ENVIRONMENT
 
 FAST = {
     "epochs": 6,
@@ -234,6 +235,34 @@ print(server.serve({}, 2, 1))
 """
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert ended.stdout.startswith("training process 1 was killed")
+
+
+def test_no_other_program_can_take_the_port_at_which_processes_meet() -> None:
+    script = """
+import os, socket
+from contextlib import suppress
+from ponderosa.training import server
+
+def train(*_, tells):
+    import torch
+    port = int(os.environ["MASTER_PORT"])
+    with suppress(OSError):  # what another may try while libraries and rows are loaded
+        taken = socket.create_server(("127.0.0.1", port))
+    torch.distributed.init_process_group("gloo")
+    ranks = torch.tensor(1 << int(os.environ["RANK"]))
+    torch.distributed.all_reduce(ranks)
+    torch.distributed.barrier()
+    if tells:
+        print("met:", ranks.item(), flush=True)
+    return 0
+
+server.train = train
+server.serve({}, 2, 1)
+"""
+    environment = os.environ | ENVIRONMENT
+    run = [sys.executable, "-c", script]
+    ended = subprocess.run(run, capture_output=True, text=True, timeout=60, env=environment, check=False)
+    assert ended.stdout == "met: 3\n", ended.stderr
 
 
 async def test_what_the_training_raises_is_raised_here(job: dict[str, Any]) -> None:

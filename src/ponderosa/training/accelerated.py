@@ -86,7 +86,8 @@ class AccelerateLauncher:
         said, _ = await asyncio.gather(_last_words(process.stderr), told.listen(process.stdout))
         code = await process.wait()
         if killed := _killed(said):  # the others then fail for want of it
-            raise PonderosaError(killed) from RuntimeError("".join(said))
+            traces = "".join(error["trace"] for error in told.errors)
+            raise PonderosaError(killed) from RuntimeError("".join(said) + traces)
         if told.errors:
             raise PonderosaError(told.errors[0]["message"]) from RuntimeError(told.errors[0]["trace"])
         if code == 0 and told.report is not None:

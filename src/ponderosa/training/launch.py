@@ -76,7 +76,7 @@ class Launcher:
         await told.listen(server.stdout)
         if told.done:
             if told.death:
-                raise PonderosaError(told.death)
+                raise PonderosaError(told.death) from RuntimeError("".join(self._stderr))
             if told.errors:
                 raise PonderosaError(told.errors[0]["message"]) from RuntimeError(told.errors[0]["trace"])
             return told.report or {}

@@ -24,6 +24,7 @@ ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",  # processes share the work; threads of small models only get into each other's way
     "TOKENIZERS_PARALLELISM": "false",
     "GLOO_SOCKET_IFNAME": "lo",
+    "PYTHONFAULTHANDLER": "1",  # a death in native code says where it was
     "PYTORCH_NVML_BASED_CUDA_CHECK": "1",  # asking for a GPU must not initialise CUDA before the fork
 }
 """What training processes find in their environment."""
@@ -53,15 +54,14 @@ def serve(job: dict[str, Any], processes: int, events: int) -> str | None:
 
     What the others then say is of its death only: a connection was lost.
     """
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
     parent = os.getpid()
     workers = {}
-    for rank in range(processes):
-        pid = os.fork()
-        if pid == 0:
-            work(job, rank, processes, port, parent, events)
-        workers[pid] = rank
+    with socket.create_server(("127.0.0.1", 0)) as meeting:
+        for rank in range(processes):
+            pid = os.fork()
+            if pid == 0:
+                work(job, rank, processes, meeting, parent, events)
+            workers[pid] = rank
     death = None
     while workers:
         pid, status = os.wait()
@@ -82,20 +82,34 @@ def died(code: int) -> str:
     return f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
 
-def work(job: dict[str, Any], rank: int, processes: int, port: int, parent: int, events: int) -> NoReturn:
-    """One worker's life."""
+def work(job: dict[str, Any], rank: int, processes: int, meeting: socket.socket, parent: int, events: int) -> NoReturn:
+    """One worker's life. The first serves the store by which they meet, at `meeting`."""
     die_with(parent)
     signal.signal(_END, signal.SIG_DFL)  # whatever was inherited
     if processes > 1:
+        host, port = meeting.getsockname()
+        if rank == 0:
+            _served = _serve_store(meeting)  # as long as this process lives
         os.environ |= {
             "RANK": str(rank),
             "LOCAL_RANK": str(rank),
             "WORLD_SIZE": str(processes),
             "LOCAL_WORLD_SIZE": str(processes),
-            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_ADDR": host,
             "MASTER_PORT": str(port),
+            "TORCHELASTIC_USE_AGENT_STORE": "True",  # torch's: the store is served, all are clients of it
         }
     os._exit(train(job, events, tells=rank == 0))
+
+
+def _serve_store(meeting: socket.socket) -> Any:
+    """Torch's store, on a port that is listened to already: one that was free a moment ago may be another's by now."""
+    import torch.distributed
+
+    host, port = meeting.getsockname()
+    return torch.distributed.TCPStore(  # type: ignore[attr-defined]
+        host, port, is_master=True, wait_for_workers=False, master_listen_fd=meeting.detach()
+    )
 
 
 def train(job: dict[str, Any], events: int, *, tells: bool) -> int:
