@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -78,6 +80,24 @@ def test_a_training_that_went_wrong_hardly_moves_the_fit():
     sound, robust = (fit_loss(Chinchilla(), each, resamples=1).named for each in (models, wrong))
     assert robust["alpha"] == pytest.approx(sound["alpha"], abs=0.02)
     assert robust["beta"] == pytest.approx(sound["beta"], abs=0.02)
+
+
+@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
+def test_losses_that_fall_as_a_step_follow_no_law_and_that_is_said(law):
+    def step(n, d):
+        return np.where(n * d < 1e12, 0.5, 0.03)
+
+    fit = fit_loss(law, grid(step, np.geomspace(1e5, 2e6, 4), np.geomspace(1e6, 8e6, 4)), resamples=2)
+    assert "the form does not hold" in fit.doubt
+    assert not fit.refits
+
+
+def test_a_few_trainings_that_went_wrong_are_no_reason_to_doubt_the_law():
+    models = grid(chinchilla, SIZES, TOKENS, noise=0.001)
+    models[3:6] = [replace(model, loss=20 * model.loss) for model in models[3:6]]
+    fit = fit_loss(Chinchilla(), models, resamples=2)
+    assert fit.rms > 0.5
+    assert not fit.doubt
 
 
 @pytest.mark.parametrize(("law", "theta"), [(Chinchilla(), (0.4, -0.7, -0.3, 0.3, 0.5)), (Kaplan(), (1, 2, 0.8, 0.3))])

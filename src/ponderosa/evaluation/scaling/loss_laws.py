@@ -35,6 +35,8 @@ STEEPEST = 4.0
 """The largest exponent that is searched."""
 _EXPONENTS = (0.03, 0.06, 0.12, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0, 1.3, 1.7)
 _STARTS = 4
+_MISFIT = 0.1
+"""A form from which half of the log losses are further does not hold. The median, as some trainings go wrong."""
 
 
 class LossLaw(Protocol):
@@ -252,7 +254,7 @@ def fit_loss(law: LossLaw, models: Sequence[Model], *, seed: int = 0, resamples:
     theta, _ = solve(losses, theta, huber)
     fitted, _ = law.log_loss(theta, n, d)
     residuals = np.log(losses) - fitted
-    doubt = _doubt(law, models, len(theta))
+    doubt = _doubt(law, models, len(theta), residuals)
     refits: list[Vector] = []
     if not doubt:
         rng = np.random.default_rng(seed)
@@ -298,13 +300,16 @@ def _redrawn(fitted: Vector, residuals: Vector, parameters: int, count: int, rng
     return [np.exp(fitted + rng.choice(noise, len(residuals))) for _ in range(count)]
 
 
-def _doubt(law: LossLaw, models: Sequence[Model], parameters: int) -> str:
-    """Why this form is not determined by so few models; empty if it may be."""
+def _doubt(law: LossLaw, models: Sequence[Model], parameters: int, residuals: Vector) -> str:
+    """Why this form is not determined by these models; empty if it may be."""
     if len(models) <= parameters + 1:
         return f"{len(models)} models for {parameters} parameters"
     sizes, tokens = len({law.counts(model) for model in models}), len({model.tokens for model in models})
     if min(sizes, tokens) < law.least:
         return f"{sizes} sizes and {tokens} numbers of tokens: it takes {law.least} of each"
+    middle = float(np.median(np.abs(residuals)))
+    if middle > _MISFIT:
+        return f"the form does not hold: half of the losses are off by more than {100 * middle:.0f} %"
     return ""
 
 
