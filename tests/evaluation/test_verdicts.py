@@ -19,6 +19,7 @@ class Judge:
 
     async def grade(self, answer: str, problem: Problem) -> Verdict:
         self.asked += 1
+        await asyncio.sleep(0)
         if answer not in self._table:
             raise RefusedError("too long")
         return self._table[answer]
@@ -42,6 +43,17 @@ def test_an_answer_is_graded_once_and_counted_once() -> None:
     assert [verdict.correct for verdict in said] == [True, False, True]
     assert judge.asked == 2
     assert verdicts.summary() == {"answers": 2, "judged": 1, "failed": {}}
+
+
+def test_an_answer_that_comes_again_while_it_is_graded_waits_for_the_verdict() -> None:
+    judge = Judge(a=Verdict(True))
+    verdicts = Verdicts(judge)
+
+    async def go() -> list[Verdict]:
+        return await asyncio.gather(*(verdicts.grade(answer, PROBLEM) for answer in "aabb"))
+
+    assert [verdict.correct for verdict in asyncio.run(go())] == [True, True, False, False]
+    assert judge.asked == 2
 
 
 def test_problems_that_ask_the_same_are_graded_each_by_its_own_tests() -> None:

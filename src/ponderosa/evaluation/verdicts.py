@@ -1,7 +1,7 @@
 """What a grader said of all answers of an evaluation."""
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import Any
 
 from ponderosa.core import Graded, Grader, PonderosaError, Problem, RefusedError, Verdict
@@ -12,21 +12,23 @@ _NO_WORD = (Graded.UNREADABLE, Graded.REFUSED)
 
 
 class Verdicts:
-    """`grader`, whose word on an answer is kept. What it refuses is a verdict too, whose status says so."""
+    """`grader`, asked once about an answer. What it refuses is a verdict too, whose status says so."""
 
     def __init__(self, grader: Grader) -> None:
         self._grader = grader
         self._said: dict[tuple[str, str, str | None, str], Verdict] = {}
+        self._asking: defaultdict[tuple[str, str, str | None, str], asyncio.Lock] = defaultdict(asyncio.Lock)
         self._slots = asyncio.Semaphore(CONCURRENCY)
 
     async def grade(self, answer: str, problem: Problem) -> Verdict:
         key = (problem.id, problem.question, problem.answer, answer)  # questions alike may have other tests
-        if key not in self._said:
-            async with self._slots:
-                try:
-                    self._said[key] = await self._grader.grade(answer, problem)
-                except RefusedError as error:
-                    self._said[key] = Verdict(False, Graded.REFUSED, str(error))
+        async with self._asking[key]:
+            if key not in self._said:
+                async with self._slots:
+                    try:
+                        self._said[key] = await self._grader.grade(answer, problem)
+                    except RefusedError as error:
+                        self._said[key] = Verdict(False, Graded.REFUSED, str(error))
         return self._said[key]
 
     async def equivalent(self, a: str, b: str, problem: Problem) -> bool:
