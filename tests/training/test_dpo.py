@@ -7,7 +7,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from ponderosa.core import PonderosaError
-from ponderosa.training import DPOSettings, Progress, read_record, train_dpo
+from ponderosa.training import DPOSettings, LoRASettings, Progress, read_record, train_dpo
 from ponderosa.training.dpo import encode_pairs
 
 FAST = DPOSettings(
@@ -168,7 +168,8 @@ def test_held_out_problems_judge_the_policy_while_it_learns(
 @pytest.mark.parametrize(
     "loss",
     [{"loss": name} for name in ("sigmoid", "ipo", "hinge", "sigmoid_norm", "apo_zero")]
-    + [{"loss": "robust", "label_smoothing": 0.2}, {"sft_weight": 2.0}],
+    + [{"loss": "robust", "label_smoothing": 0.2}, {"sft_weight": 2.0}]
+    + [{"lora": LoRASettings(rank=4), "learning_rate": 0.1}],  # whose reference are the same weights without it
     ids=str,
 )
 def test_the_loss_of_what_is_held_out_is_that_of_the_training(base: Path, tmp_path: Path, loss: dict[str, Any]) -> None:
