@@ -196,6 +196,7 @@ def test_what_is_left_out_is_counted(tokenizer: Any) -> None:
         ({"rewards": []}, "nothing to learn from"),
         ({"rewards": [{"kind": "accuracy"}, {"kind": "accuracy"}]}, "one name"),
         ({"sharded": True}, "engine: vllm"),
+        ({"loss": "cispo"}, "largest weight"),
         ({"rewards": [{"kind": "luck"}]}, "luck"),
     ],
 )

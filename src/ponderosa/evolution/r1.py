@@ -105,8 +105,9 @@ class AllScenarios(Round):
     what it would not; rewards of kind model name it "preference". `general` problems, by name, are asked beside those
     of mathematics; they need have no answers.
 
-    The paper has a model for helpfulness and another for harmlessness, and rewards reasoning by rules alone. Here one
-    model is read twice, unless a reward names another `checkpoint`, and all rewards are of all problems.
+    The paper has a model for helpfulness and another for harmlessness, rewards reasoning by rules alone, and has
+    general problems and models' rewards in the last 400 of 1,700 steps only. Here one model is read twice, unless a
+    reward names another `checkpoint`, and all rewards are of all problems, from the first step.
     """
 
     stage: Literal["all scenarios"] = "all scenarios"

@@ -21,7 +21,8 @@ from ponderosa.training import SFTSettings
 
 class STaR(SelfTraining):
     """The recipe. The defaults are the paper's: one greedy rationale a problem, 40 training steps at first and a fifth
-    more each iteration, in batches of 8, at a rate of 1e-6; of the schedule they are `SFTSettings`'s.
+    more each iteration, at a rate of 1e-6, in batches of 8 sequences of some ten rationales each, 80 here. Its code
+    warms up for 100 steps, and shows its base examples (`few_shot`).
 
     `hint` comes after the question of a problem that was got wrong, with its `{answer}`; none: no rationalization. What
     has no answer to be told, as where tests or a judge say what is right, is not given again.
@@ -33,8 +34,14 @@ class STaR(SelfTraining):
     rounds: tuple[Round, ...] = (Round(problems=10_000),) * 5
     data: TrajectorySettings = TrajectorySettings(top=1, history=False)
     sft: SFTSettings = SFTSettings(
-        max_steps=40, epochs=100, batch_size=8, learning_rate=1e-6, save_precision="float32"
-    )  # in 16 bits most of so few small steps would be rounded away
+        max_steps=40,
+        epochs=100,
+        batch_size=80,
+        learning_rate=1e-6,
+        schedule="constant",
+        weight_decay=0,
+        save_precision="float32",  # in 16 bits most of so few small steps would be rounded away
+    )
     growth: float = Field(1.2, gt=0)
     """By what `sft.max_steps` grows from one iteration to the next."""
 

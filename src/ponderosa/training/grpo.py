@@ -67,7 +67,8 @@ class GRPOSettings(HeldOutSettings):
     A rollout's advantage is its reward less its group's mean, divided by what `scale_rewards` says: the standard
     deviation of its group, of the batch, or nothing (Dr. GRPO, arXiv 2503.20783). `loss` says how tokens are weighed,
     by TRL's names: "grpo" every rollout alike, "dapo" every token of the batch alike (arXiv 2503.14476), "dr_grpo" by a
-    constant length. Probability ratios are clipped to 1 - `clip` and 1 + `clip_high` (by default `clip`). `beta` weighs
+    constant length. Probability ratios are clipped to 1 - `clip` and 1 + `clip_high` (by default `clip`); with "cispo"
+    `clip_high` is the largest weight itself, and must be said (TRL recommends 5). `beta` weighs
     the divergence from the checkpoint that training started from. With `mask_cut` rollouts that a limit cut off teach
     nothing (DAPO's overlong filtering).
 
@@ -103,6 +104,12 @@ class GRPOSettings(HeldOutSettings):
     def _groups_are_whole(self) -> "GRPOSettings":
         if self.batch_size % self.group:
             raise ValueError(f"`batch_size` {self.batch_size} is no multiple of `group` {self.group}")
+        return self
+
+    @model_validator(mode="after")
+    def _largest_weight_is_said(self) -> "GRPOSettings":
+        if self.loss == "cispo" and self.clip_high is None:
+            raise ValueError("with `loss: cispo`, `clip_high` is the largest weight of a token: say it, as 5.0")
         return self
 
     @model_validator(mode="after")
