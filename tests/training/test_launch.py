@@ -265,6 +265,36 @@ server.serve({}, 2, 1)
     assert ended.stdout == "met: 3\n", ended.stderr
 
 
+async def test_a_death_in_native_code_says_where_it_was(job: dict[str, Any]) -> None:
+    async with Launcher(processes=2) as launcher:
+        assert launcher._server is not None
+        server = launcher._server.pid
+
+        def crash(_: Progress) -> None:
+            for worker in children(server)[-1:]:
+                os.kill(worker, signal.SIGSEGV)
+
+        with pytest.raises(PonderosaError, match="training process 1 died of SIGSEGV") as raised:
+            await launcher.run(forever(job), crash)
+    said = str(raised.value.__cause__)
+    assert "Fatal Python error: Segmentation fault" in said
+    assert "in train" in said
+
+
+async def test_a_worker_that_ends_without_a_word_is_an_error(
+    job: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "if 'ponderosa.training.server' in sys.orig_argv:\n"
+        "    import os, ponderosa.training.jobs as jobs\n"
+        "    jobs.parse_job = lambda job: os._exit(1)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(PonderosaError, match="the training ended without a report"):
+        await run_job(job)
+
+
 async def test_what_the_training_raises_is_raised_here(job: dict[str, Any]) -> None:
     with pytest.raises(PonderosaError, match="there is no checkpoint at /nowhere"):
         await run_job(job | {"start": "/nowhere"}, processes=2)

@@ -8,6 +8,7 @@ from ponderosa.core import Graded, Grader, PonderosaError, Problem, RefusedError
 
 CONCURRENCY = 64
 """Answers that are graded at a time."""
+_Key = tuple[str, str, str | None, str]
 _NO_WORD = (Graded.UNREADABLE, Graded.REFUSED)
 
 
@@ -16,8 +17,8 @@ class Verdicts:
 
     def __init__(self, grader: Grader) -> None:
         self._grader = grader
-        self._said: dict[tuple[str, str, str | None, str], Verdict] = {}
-        self._asking: defaultdict[tuple[str, str, str | None, str], asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._said: dict[_Key, Verdict] = {}
+        self._asking: defaultdict[_Key, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._slots = asyncio.Semaphore(CONCURRENCY)
 
     async def grade(self, answer: str, problem: Problem) -> Verdict:

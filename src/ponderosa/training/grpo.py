@@ -68,9 +68,9 @@ class GRPOSettings(HeldOutSettings):
     deviation of its group, of the batch, or nothing (Dr. GRPO, arXiv 2503.20783). `loss` says how tokens are weighed,
     by TRL's names: "grpo" every rollout alike, "dapo" every token of the batch alike (arXiv 2503.14476), "dr_grpo" by a
     constant length. Probability ratios are clipped to 1 - `clip` and 1 + `clip_high` (by default `clip`); with "cispo"
-    `clip_high` is the largest weight itself, and must be said (TRL recommends 5). `beta` weighs
-    the divergence from the checkpoint that training started from. With `mask_cut` rollouts that a limit cut off teach
-    nothing (DAPO's overlong filtering).
+    `clip_high` is the largest weight itself, and must be said (TRL recommends 5). `beta` weighs the divergence from the
+    checkpoint that training started from. With `mask_cut` rollouts that a limit cut off teach nothing (DAPO's overlong
+    filtering).
 
     The sum of `rewards` is what is learned from. Of problems that are `held_out`, minus the mean reward of a rollout of
     each is the loss that they are judged by, and the share that is right the accuracy. `trl` may name any other field

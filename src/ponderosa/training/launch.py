@@ -34,7 +34,7 @@ class Launcher:
     def __init__(self, processes: int = 1) -> None:
         self.processes = processes
         self._server: asyncio.subprocess.Process | None = None
-        self._stderr: deque[str] = deque(maxlen=40)
+        self._stderr: deque[str] = deque(maxlen=200)
         self._drain: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
 
@@ -76,10 +76,13 @@ class Launcher:
         await told.listen(server.stdout)
         if told.done:
             if told.death:
+                await asyncio.sleep(0)  # what it said at last came first, and is read by now
                 raise PonderosaError(told.death) from RuntimeError("".join(self._stderr))
             if told.errors:
                 raise PonderosaError(told.errors[0]["message"]) from RuntimeError(told.errors[0]["trace"])
-            return told.report or {}
+            if told.report is None:
+                raise PonderosaError("the training ended without a report") from RuntimeError("".join(self._stderr))
+            return told.report
         code = await server.wait()
         if self._drain:
             await self._drain
